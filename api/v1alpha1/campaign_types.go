@@ -1,0 +1,451 @@
+package v1alpha1
+
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// Campaign is what a marketer wants to do: for which brand and purpose, over
+// which channel, to whom, and with which workload. codb holds the workload
+// until the customers' consents and the policies allow it.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:subresource:status
+// +kubebuilder:resource:shortName=camp,categories=codb
+// +kubebuilder:selectablefield:JSONPath=`.spec.brand`
+// +kubebuilder:selectablefield:JSONPath=`.status.verdict`
+// +kubebuilder:printcolumn:name="Verdict",type=string,JSONPath=`.status.verdict`
+// +kubebuilder:printcolumn:name="Allowed",type=integer,JSONPath=`.status.counts.allowed`
+// +kubebuilder:printcolumn:name="Of",type=integer,JSONPath=`.status.counts.targeted`
+// +kubebuilder:printcolumn:name="Workload",type=string,JSONPath=`.status.workload`
+// +kubebuilder:printcolumn:name="Why",type=string,JSONPath=`.status.why`
+// +kubebuilder:printcolumn:name="Brand",type=string,priority=1,JSONPath=`.spec.brand`
+// +kubebuilder:printcolumn:name="Channel",type=string,priority=1,JSONPath=`.spec.channel`
+// +kubebuilder:printcolumn:name="Owner",type=string,priority=1,JSONPath=`.spec.owner`
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+// +kubebuilder:validation:XValidation:rule="self.metadata.name.matches('^[a-z0-9]([a-z0-9-]{0,50}[a-z0-9])?$')",message="a campaign's name has at most 52 of a-z, 0-9 and -: its CronJob needs 11 more for the Jobs"
+type Campaign struct {
+	metav1.TypeMeta `json:",inline"`
+	// +optional
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	// spec is what the marketer wants.
+	// +required
+	Spec CampaignSpec `json:"spec"`
+
+	// status is what codb decided.
+	// +optional
+	Status CampaignStatus `json:"status,omitempty"`
+}
+
+// CampaignList is a list of Campaigns.
+// +kubebuilder:object:root=true
+type CampaignList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+	Items           []Campaign `json:"items"`
+}
+
+// CampaignSpec is what a marketer wants to do.
+// +kubebuilder:validation:XValidation:rule="!has(self.audience.selector) || self.depth == 'Profiling'",message="an audience by selector picks people by what is known of them: it needs depth Profiling; or use audience.everyone",fieldPath=".depth"
+// +kubebuilder:validation:XValidation:rule="!has(self.schedule) || !has(self.schedule.cron) || (has(self.workload) && has(self.workload.cronJob)) || !has(self.workload)",message="schedule.cron needs workload.cronJob",fieldPath=".schedule"
+// +kubebuilder:validation:XValidation:rule="has(self.workload) == has(oldSelf.workload)",message="workload can't be added or taken away later: make a new Campaign",fieldPath=".workload"
+// +kubebuilder:validation:XValidation:rule="self.brand == oldSelf.brand",message="brand can't be changed: make a new Campaign",fieldPath=".brand"
+type CampaignSpec struct {
+	// brand is the Brand that the campaign acts for. It must list the campaign's
+	// namespace.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:Pattern=`^[a-z0-9]([a-z0-9-]*[a-z0-9])?$`
+	Brand string `json:"brand"`
+
+	// purpose is what the contact is for; the Brand must declare it.
+	// +required
+	Purpose Purpose `json:"purpose"`
+
+	// channel is the medium of the contact.
+	// +required
+	Channel Channel `json:"channel"`
+
+	// topic is the subject. Unset: the campaign has none, and grants for certain
+	// topics don't cover it.
+	// +optional
+	Topic Topic `json:"topic,omitempty"`
+
+	// depth is how far the campaign uses the relationship. Unset: Basic.
+	// +optional
+	// +kubebuilder:default=Basic
+	Depth Depth `json:"depth,omitempty"`
+
+	// owner is the person or team who answers for the campaign.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:Pattern=`^[A-Za-z0-9][A-Za-z0-9._-]*$`
+	Owner string `json:"owner"`
+
+	// audience is who is meant: everyone who has a record, or a selection.
+	// +required
+	Audience Audience `json:"audience"`
+
+	// offer is what the campaign offers.
+	// +optional
+	Offer *Offer `json:"offer,omitempty"`
+
+	// holdout keeps a stable, random share of the audience un-contacted.
+	// +optional
+	Holdout *Holdout `json:"holdout,omitempty"`
+
+	// schedule bounds the campaign in time. Unset: now, without an end.
+	// +optional
+	Schedule *Schedule `json:"schedule,omitempty"`
+
+	// workload is what sends. Unset: Jobs and CronJobs of the same namespace
+	// that carry the label consent.codb.dev/campaign with this name.
+	// +optional
+	Workload *Workload `json:"workload,omitempty"`
+
+	// onWithdrawal says what happens to running pods when the verdict turns:
+	// Suspend stops them, Finish lets them end. An opt-out, a withdrawal or an
+	// objection stops them in both cases. Unset: Suspend.
+	// +optional
+	// +kubebuilder:default=Suspend
+	// +kubebuilder:validation:Enum=Suspend;Finish
+	OnWithdrawal string `json:"onWithdrawal,omitempty"`
+
+	// hold, when set, stops the campaign at once.
+	// +optional
+	Hold *HoldRequest `json:"hold,omitempty"`
+}
+
+const (
+	OnWithdrawalSuspend = "Suspend"
+	OnWithdrawalFinish  = "Finish"
+)
+
+// Audience says who is meant, never by id. It is evaluated anew at every
+// decision.
+// +kubebuilder:validation:XValidation:rule="has(self.everyone) != has(self.selector)",message="set exactly one of everyone (write: everyone: {}) and selector"
+type Audience struct {
+	// everyone means all customers on record.
+	// +optional
+	Everyone *Everyone `json:"everyone,omitempty"`
+	// selector picks customers by declared attributes; all that is set must
+	// match.
+	// +optional
+	Selector *AudienceSelector `json:"selector,omitempty"`
+}
+
+// Everyone has no fields: it means all customers on record.
+type Everyone struct{}
+
+// AudienceSelector picks customers by attributes that they declared. A
+// customer without the attribute is not picked.
+// +kubebuilder:validation:MinProperties=1
+type AudienceSelector struct {
+	// lifeEvents of which the customer declared at least one that still counts.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=10
+	LifeEvents []LifeEventType `json:"lifeEvents,omitempty"`
+	// lifeStages of which the customer is in one.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=6
+	LifeStages []LifeStage `json:"lifeStages,omitempty"`
+	// jurisdictions of which the customer is in one; DE covers DE-BY.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=64
+	Jurisdictions []Jurisdiction `json:"jurisdictions,omitempty"`
+	// languages of which the customer was asked in one; fr covers fr-CA.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=32
+	Languages []Language `json:"languages,omitempty"`
+	// labels of the CustomerConsent that must have these values.
+	// +optional
+	// +listType=map
+	// +listMapKey=key
+	// +kubebuilder:validation:MaxItems=8
+	Labels []LabelMatch `json:"labels,omitempty"`
+}
+
+// LabelMatch demands one of some values of a label.
+type LabelMatch struct {
+	// key of the label.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=317
+	Key string `json:"key"`
+	// values of which the label has one.
+	// +required
+	// +listType=set
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=16
+	// +kubebuilder:validation:items:MaxLength=63
+	Values []string `json:"values"`
+}
+
+// Offer is what a campaign offers.
+type Offer struct {
+	// title in the words that the customer will read.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=128
+	Title string `json:"title"`
+	// expires is the first instant at which the offer is void. Unset: never.
+	// +optional
+	Expires *metav1.Time `json:"expires,omitempty"`
+}
+
+// Holdout keeps people un-contacted, to measure what a campaign does.
+type Holdout struct {
+	// percent of the audience.
+	// +required
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=90
+	Percent Percent `json:"percent"`
+}
+
+// Schedule bounds a campaign in time: [notBefore, notAfter).
+// +kubebuilder:validation:XValidation:rule="!has(self.notBefore) || !has(self.notAfter) || self.notAfter > self.notBefore",message="notAfter must be later than notBefore",fieldPath=".notAfter"
+type Schedule struct {
+	// notBefore is the first instant at which the campaign may run. Unset: now.
+	// +optional
+	NotBefore *metav1.Time `json:"notBefore,omitempty"`
+	// notAfter is the first instant at which it may no longer run. Unset: never.
+	// +optional
+	NotAfter *metav1.Time `json:"notAfter,omitempty"`
+	// cron is when workload.cronJob runs, in the five fields of cron.
+	// +optional
+	// +kubebuilder:validation:MinLength=9
+	// +kubebuilder:validation:MaxLength=64
+	Cron string `json:"cron,omitempty"`
+	// timeZone of cron. Unset: UTC.
+	// +optional
+	TimeZone TimeZone `json:"timeZone,omitempty"`
+}
+
+// Workload is what sends: exactly one of job and cronJob.
+// +kubebuilder:validation:XValidation:rule="has(self.job) != has(self.cronJob)",message="set exactly one of job and cronJob"
+type Workload struct {
+	// job runs once for each generation of the Campaign that is released.
+	// +optional
+	Job *JobTemplate `json:"job,omitempty"`
+	// cronJob runs again and again, at schedule.cron.
+	// +optional
+	CronJob *JobTemplate `json:"cronJob,omitempty"`
+}
+
+// JobTemplate is the narrow part of a Job that a marketer may choose: no host
+// paths, privileges, foreign service accounts or nodes.
+// +kubebuilder:validation:XValidation:rule="!has(self.parallelism) || !has(self.completions) || self.parallelism <= self.completions",message="parallelism can't exceed completions",fieldPath=".parallelism"
+type JobTemplate struct {
+	// image of the sender.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=512
+	// +kubebuilder:validation:Pattern=`^[a-z0-9][A-Za-z0-9./:_@-]*$`
+	Image string `json:"image"`
+
+	// imagePullPolicy. Unset: IfNotPresent.
+	// +optional
+	// +kubebuilder:default=IfNotPresent
+	// +kubebuilder:validation:Enum=Always;IfNotPresent;Never
+	ImagePullPolicy string `json:"imagePullPolicy,omitempty"`
+
+	// command of the sender; it is mandatory, so that codb can put its own
+	// helper in front of it.
+	// +required
+	// +listType=atomic
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:items:MaxLength=1024
+	Command []string `json:"command"`
+
+	// args of the command.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:items:MaxLength=1024
+	Args []string `json:"args,omitempty"`
+
+	// env are literal variables: no references to secrets or other objects.
+	// +optional
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MaxItems=64
+	Env []EnvLiteral `json:"env,omitempty"`
+
+	// resources of the sender's container. Unset: 100m CPU, 64Mi of memory
+	// requested, 256Mi at most.
+	// +optional
+	Resources *Resources `json:"resources,omitempty"`
+
+	// parallelism is how many pods run at once. Unset: 1.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=100
+	Parallelism *int32 `json:"parallelism,omitempty"`
+
+	// completions is how many pods must succeed. Unset: 1.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=10000
+	Completions *int32 `json:"completions,omitempty"`
+
+	// terminationGracePeriodSeconds a running pod gets when it must stop.
+	// Unset: 10.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=30
+	TerminationGracePeriodSeconds *int64 `json:"terminationGracePeriodSeconds,omitempty"`
+}
+
+// EnvLiteral is one variable with a literal value.
+type EnvLiteral struct {
+	// name of the variable.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=128
+	// +kubebuilder:validation:Pattern=`^[A-Za-z_][A-Za-z0-9_]*$`
+	Name string `json:"name"`
+	// value of the variable. Unset: empty.
+	// +optional
+	// +kubebuilder:validation:MaxLength=4096
+	Value string `json:"value,omitempty"`
+}
+
+// Resources are the sender's share of a node.
+type Resources struct {
+	// cpu requested, for example 100m.
+	// +optional
+	// +kubebuilder:validation:MaxLength=12
+	// +kubebuilder:validation:Pattern=`^([0-9]+m|[0-9]+(\.[0-9]{1,3})?)$`
+	CPU string `json:"cpu,omitempty"`
+	// memory requested and limited, for example 256Mi.
+	// +optional
+	// +kubebuilder:validation:MaxLength=12
+	// +kubebuilder:validation:Pattern=`^[1-9][0-9]*(Ki|Mi|Gi|K|M|G)?$`
+	Memory string `json:"memory,omitempty"`
+}
+
+// CampaignVerdict is the answer for a whole campaign.
+// +kubebuilder:validation:Enum=Pending;Allowed;PartlyAllowed;Held;Blocked
+type CampaignVerdict string
+
+const (
+	// CampaignPending: not decided yet, or the question can't be asked now.
+	CampaignPending CampaignVerdict = "Pending"
+	// CampaignAllowed: everyone who is meant is allowed.
+	CampaignAllowed CampaignVerdict = "Allowed"
+	// CampaignPartlyAllowed: some are allowed; a workload that draws permits
+	// would run for them.
+	CampaignPartlyAllowed CampaignVerdict = "PartlyAllowed"
+	// CampaignHeld: nobody now, some later; or a person's order.
+	CampaignHeld CampaignVerdict = "Held"
+	// CampaignBlocked: nobody, or a threshold is missed.
+	CampaignBlocked CampaignVerdict = "Blocked"
+)
+
+// WorkloadState says what the campaign's workloads do.
+// +kubebuilder:validation:Enum=None;Suspended;Running;Stopping;Complete;Failed
+type WorkloadState string
+
+const (
+	WorkloadNone      WorkloadState = "None"
+	WorkloadSuspended WorkloadState = "Suspended"
+	WorkloadRunning   WorkloadState = "Running"
+	WorkloadStopping  WorkloadState = "Stopping"
+	WorkloadComplete  WorkloadState = "Complete"
+	WorkloadFailed    WorkloadState = "Failed"
+)
+
+// CampaignStatus is what codb decided.
+type CampaignStatus struct {
+	// observedGeneration is the generation that this status speaks of.
+	// +optional
+	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+
+	// verdict is the answer for the whole campaign. Unset: Pending.
+	// +optional
+	Verdict CampaignVerdict `json:"verdict,omitempty"`
+
+	// why is the answer in one line: the first reasons with their counts.
+	// +optional
+	// +kubebuilder:validation:MaxLength=256
+	Why string `json:"why,omitempty"`
+
+	// workload is what the campaign's Jobs and CronJobs do.
+	// +optional
+	Workload WorkloadState `json:"workload,omitempty"`
+
+	// counts of people, at the latest look.
+	// +optional
+	Counts *Counts `json:"counts,omitempty"`
+
+	// decision names the latest CampaignDecision.
+	// +optional
+	// +kubebuilder:validation:MaxLength=253
+	Decision string `json:"decision,omitempty"`
+
+	// policyDigest is the digest of the policies of the latest look.
+	// +optional
+	// +kubebuilder:validation:MaxLength=71
+	PolicyDigest string `json:"policyDigest,omitempty"`
+
+	// staleAt is the first instant at which any answer can change by itself.
+	// Unset: never.
+	// +optional
+	StaleAt *metav1.Time `json:"staleAt,omitempty"`
+
+	// released is the generation that was released, if any. A generation that
+	// was released and then stopped is not released again.
+	// +optional
+	Released *Release `json:"released,omitempty"`
+
+	// conditions: Permitted is the answer, Enforced the fact, Ready the sum.
+	// +optional
+	// +listType=map
+	// +listMapKey=type
+	// +kubebuilder:validation:MaxItems=8
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
+}
+
+// Release records that a generation was let run.
+type Release struct {
+	// generation of the Campaign that was released.
+	// +required
+	Generation int64 `json:"generation"`
+	// at is when.
+	// +required
+	At metav1.Time `json:"at"`
+	// stoppedAt is when it was stopped again. Unset: it was not.
+	// +optional
+	StoppedAt *metav1.Time `json:"stoppedAt,omitempty"`
+}
+
+// Counts are numbers of people.
+type Counts struct {
+	// targeted: in the audience.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	Targeted int64 `json:"targeted"`
+	// allowed: may be contacted now.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	Allowed int64 `json:"allowed"`
+	// held: not now, but later without anyone's doing.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	Held int64 `json:"held"`
+	// denied: may not be contacted.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	Denied int64 `json:"denied"`
+	// heldOut: kept un-contacted by the campaign's own holdout; not in denied.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	HeldOut int64 `json:"heldOut"`
+}

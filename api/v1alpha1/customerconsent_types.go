@@ -1,0 +1,453 @@
+package v1alpha1
+
+import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+// CustomerConsent holds the rules of one customer: with whom, how deep, for
+// what, over which channel, when and how often. Its name is the customer's
+// opaque principal id; it holds no name and no address of a person.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:subresource:status
+// +kubebuilder:resource:shortName=cc,categories=codb
+// +kubebuilder:selectablefield:JSONPath=`.status.summary`
+// +kubebuilder:printcolumn:name="Given",type=string,JSONPath=`.status.summary`,description="What the answers amount to now"
+// +kubebuilder:printcolumn:name="Brands",type=integer,JSONPath=`.status.brandsGiven`,description="Brands that may contact this customer for something"
+// +kubebuilder:printcolumn:name="Until",type=date,JSONPath=`.status.nextChange`,description="When that changes by itself"
+// +kubebuilder:printcolumn:name="Zone",type=string,JSONPath=`.spec.timeZone`
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+// +kubebuilder:validation:XValidation:rule="self.metadata.name.matches('^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$')",message="the name is the opaque principal id: at most 63 of a-z, 0-9 and -; never an address or a name"
+type CustomerConsent struct {
+	metav1.TypeMeta `json:",inline"`
+	// +optional
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	// spec is what the customer decided.
+	// +required
+	Spec CustomerConsentSpec `json:"spec"`
+
+	// status is what that amounts to now; codb writes it.
+	// +optional
+	Status CustomerConsentStatus `json:"status,omitempty"`
+}
+
+// CustomerConsentList is a list of CustomerConsents.
+// +kubebuilder:object:root=true
+type CustomerConsentList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+	Items           []CustomerConsent `json:"items"`
+}
+
+// CustomerConsentSpec is what one customer decided. Whatever is absent is not
+// allowed.
+type CustomerConsentSpec struct {
+	// optOut, when set, beats everything below: nobody may contact this
+	// customer for marketing. One field, so that one patch is enough.
+	// +optional
+	OptOut *OptOut `json:"optOut,omitempty"`
+
+	// timeZone is where the customer's clock runs. Without it no rule that needs
+	// a local time can allow anything; it is never filled in from the brand.
+	// +optional
+	TimeZone TimeZone `json:"timeZone,omitempty"`
+
+	// timeZoneSource says who stated timeZone. Imported means that it was
+	// derived from other data; a policy may refuse what was not Declared.
+	// Unset counts as Imported.
+	// +optional
+	// +kubebuilder:validation:Enum=Declared;Imported
+	TimeZoneSource string `json:"timeZoneSource,omitempty"`
+
+	// jurisdiction is the country (and part) whose law protects the customer.
+	// +optional
+	Jurisdiction Jurisdiction `json:"jurisdiction,omitempty"`
+
+	// language is the language in which the customer was asked.
+	// +optional
+	Language Language `json:"language,omitempty"`
+
+	// birthYear lets age rules work without a birthday: the younger of the two
+	// possible ages counts. Absent: the age is unknown.
+	// +optional
+	// +kubebuilder:validation:Minimum=1900
+	// +kubebuilder:validation:Maximum=2200
+	BirthYear *int32 `json:"birthYear,omitempty"`
+
+	// guardian is who answered for a minor.
+	// +optional
+	Guardian *Guardian `json:"guardian,omitempty"`
+
+	// lifeStage is where in life the customer stands.
+	// +optional
+	LifeStage LifeStage `json:"lifeStage,omitempty"`
+
+	// pause stops every marketing contact in [from, until).
+	// +optional
+	Pause *Pause `json:"pause,omitempty"`
+
+	// quietHours are times of the customer's own clock without any contact.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=14
+	QuietHours []DailyWindow `json:"quietHours,omitempty"`
+
+	// contactWindows, when not empty, are the only times at which the customer
+	// wants to be contacted.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=14
+	ContactWindows []DailyWindow `json:"contactWindows,omitempty"`
+
+	// caps are the customer's own ceilings over all brands.
+	// +optional
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MaxItems=8
+	Caps []FrequencyCap `json:"caps,omitempty"`
+
+	// blockedTopics are subjects that no brand may write about.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=32
+	BlockedTopics []Topic `json:"blockedTopics,omitempty"`
+
+	// lifeEvents are changes in the customer's life that the customer declared.
+	// +optional
+	// +listType=map
+	// +listMapKey=eventType
+	// +listMapKey=eventDate
+	// +kubebuilder:validation:MaxItems=16
+	LifeEvents []LifeEvent `json:"lifeEvents,omitempty"`
+
+	// relationships are the brands with which the customer wants to deal.
+	// A brand that is not listed may not contact the customer at all.
+	// +optional
+	// +listType=map
+	// +listMapKey=brand
+	// +kubebuilder:validation:MaxItems=32
+	Relationships []Relationship `json:"relationships,omitempty"`
+}
+
+// OptOut is a withdrawal from all marketing.
+type OptOut struct {
+	// since is when the customer said so. The opt-out counts at once, even where
+	// since lies in the future: it records the fact and delays nothing.
+	// +required
+	Since metav1.Time `json:"since"`
+
+	// source is the channel over which it was said.
+	// +optional
+	// +kubebuilder:validation:Enum=PreferenceCentre;OneClickUnsubscribe;CustomerService;BrowserSignal;Import
+	Source string `json:"source,omitempty"`
+}
+
+// Guardian is who answers for a minor.
+type Guardian struct {
+	// ref is the guardian's own principal id.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:Pattern=`^[a-z0-9]([a-z0-9-]*[a-z0-9])?$`
+	Ref string `json:"ref"`
+
+	// authorizedAt is when the guardian authorised the minor's answers. Unset:
+	// not authorised.
+	// +optional
+	AuthorizedAt *metav1.Time `json:"authorizedAt,omitempty"`
+}
+
+// Pause is a holiday from marketing: [from, until).
+// +kubebuilder:validation:XValidation:rule="self.until > self.from",message="until must be later than from",fieldPath=".until"
+type Pause struct {
+	// from is the first instant of the pause.
+	// +required
+	From metav1.Time `json:"from"`
+	// until is the first instant after the pause.
+	// +required
+	Until metav1.Time `json:"until"`
+}
+
+// FrequencyCap is a ceiling on contacts, not a target.
+// +kubebuilder:validation:XValidation:rule="self.window == 'Rolling' ? has(self.length) && !has(self.zone) : has(self.zone) && !has(self.length)",message="a Rolling window needs length (for example 168h) and takes no zone; a calendar window needs zone and takes no length",fieldPath=".window"
+type FrequencyCap struct {
+	// name tells this cap from the customer's others.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:Pattern=`^[a-z0-9]([a-z0-9-]*[a-z0-9])?$`
+	Name string `json:"name"`
+
+	// max is the greatest number of contacts in the window; 0 allows none.
+	// +required
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=1000
+	Max int32 `json:"max"`
+
+	// window says how time is measured.
+	// +required
+	Window CapWindow `json:"window"`
+
+	// length of a Rolling window in hours, for example 168h.
+	// +optional
+	// +kubebuilder:validation:MinLength=2
+	// +kubebuilder:validation:MaxLength=5
+	// +kubebuilder:validation:Pattern=`^[1-9][0-9]{0,3}h$`
+	Length string `json:"length,omitempty"`
+
+	// zone in which a calendar window begins.
+	// +optional
+	Zone TimeZone `json:"zone,omitempty"`
+
+	// counts are the classes of contacts that count against the cap.
+	// +required
+	// +listType=set
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=2
+	Counts []PurposeClass `json:"counts"`
+
+	// channels are the channels that count; empty: all of them.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=8
+	Channels []Channel `json:"channels,omitempty"`
+}
+
+// LifeEvent is something that happened in a customer's life.
+// +kubebuilder:validation:XValidation:rule="!has(self.expirationDate) || self.expirationDate > self.eventDate",message="expirationDate must be later than eventDate",fieldPath=".expirationDate"
+type LifeEvent struct {
+	// eventType is what happened.
+	// +required
+	EventType LifeEventType `json:"eventType"`
+	// eventDate is the day it happened.
+	// +required
+	EventDate Date `json:"eventDate"`
+	// expirationDate is the first day on which nobody may use it any more.
+	// Unset: until the customer takes it away.
+	// +optional
+	ExpirationDate Date `json:"expirationDate,omitempty"`
+}
+
+// Relationship is what one customer allows one brand.
+type Relationship struct {
+	// brand is the name of a Brand.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:Pattern=`^[a-z0-9]([a-z0-9-]*[a-z0-9])?$`
+	Brand string `json:"brand"`
+
+	// depth is how far the brand may go. Unset: Basic.
+	// +optional
+	// +kubebuilder:default=Basic
+	Depth Depth `json:"depth,omitempty"`
+
+	// objections are purposes that the customer objected to (GDPR article 21).
+	// An objection beats a grant of any date.
+	// +optional
+	// +listType=map
+	// +listMapKey=purpose
+	// +kubebuilder:validation:MaxItems=12
+	Objections []Objection `json:"objections,omitempty"`
+
+	// caps are ceilings on what this brand alone may send.
+	// +optional
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MaxItems=4
+	Caps []FrequencyCap `json:"caps,omitempty"`
+
+	// reward is what the customer gets in return.
+	// +optional
+	Reward *Reward `json:"reward,omitempty"`
+
+	// grants are the customer's answers, one for each purpose and channel.
+	// +optional
+	// +listType=map
+	// +listMapKey=purpose
+	// +listMapKey=channel
+	// +kubebuilder:validation:MaxItems=12
+	Grants []Grant `json:"grants,omitempty"`
+}
+
+// Objection is a customer's no to a purpose, whatever its legal basis.
+type Objection struct {
+	// purpose that the customer objects to.
+	// +required
+	Purpose Purpose `json:"purpose"`
+	// since is when the customer objected. It counts at once.
+	// +required
+	Since metav1.Time `json:"since"`
+}
+
+// Reward is what a customer gets for a relationship, as it was promised.
+type Reward struct {
+	// statement says it in the words that the customer read.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=256
+	Statement string `json:"statement"`
+	// value says what it is worth, for example EUR 40 a year.
+	// +optional
+	// +kubebuilder:validation:MaxLength=64
+	Value string `json:"value,omitempty"`
+}
+
+// Grant is one answer of one customer to one brand about one purpose over one
+// channel. It counts in [effectiveFrom, effectiveTo).
+//
+// +kubebuilder:validation:XValidation:rule="!has(self.effectiveTo) || !has(self.effectiveFrom) || self.effectiveTo > self.effectiveFrom",message="effectiveTo must be later than effectiveFrom",fieldPath=".effectiveTo"
+// +kubebuilder:validation:XValidation:rule="!has(self.effectiveTo) || self.effectiveTo > self.captureDate",message="effectiveTo must be later than captureDate",fieldPath=".effectiveTo"
+// +kubebuilder:validation:XValidation:rule="!has(self.doubleConsentCaptureDate) || self.doubleConsentCaptureDate >= self.captureDate",message="doubleConsentCaptureDate can't be earlier than captureDate",fieldPath=".doubleConsentCaptureDate"
+// +kubebuilder:validation:XValidation:rule="(self.consentType == 'ImpliedConsent') == has(self.impliedBy)",message="consentType ImpliedConsent needs impliedBy (the purchase, contract or inquiry that implies it), and no other type takes it",fieldPath=".impliedBy"
+type Grant struct {
+	// purpose is what the answer is about.
+	// +required
+	Purpose Purpose `json:"purpose"`
+
+	// channel is the medium that the answer is about.
+	// +required
+	Channel Channel `json:"channel"`
+
+	// topics that the answer covers. Empty: every topic.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=32
+	Topics []Topic `json:"topics,omitempty"`
+
+	// status is the answer.
+	// +required
+	Status ConsentStatus `json:"status"`
+
+	// consentType says how the answer came about. Unset: ExpressedConsent.
+	// +optional
+	// +kubebuilder:default=ExpressedConsent
+	ConsentType ConsentType `json:"consentType,omitempty"`
+
+	// legalBasis is why the brand may act on the answer. Unset: Consent.
+	// +optional
+	// +kubebuilder:default=Consent
+	LegalBasis LegalBasis `json:"legalBasis,omitempty"`
+
+	// captureDate is when the customer answered.
+	// +required
+	CaptureDate metav1.Time `json:"captureDate"`
+
+	// captureSource is where the customer answered.
+	// +optional
+	// +kubebuilder:validation:Enum=PreferenceCentre;Web;Email;Phone;Paper;PointOfSale;Import
+	CaptureSource string `json:"captureSource,omitempty"`
+
+	// doubleConsentCaptureDate is when the customer confirmed the answer (double
+	// opt-in). Unset: not confirmed.
+	// +optional
+	DoubleConsentCaptureDate *metav1.Time `json:"doubleConsentCaptureDate,omitempty"`
+
+	// effectiveFrom is the first instant at which the answer counts. Unset:
+	// captureDate.
+	// +optional
+	EffectiveFrom *metav1.Time `json:"effectiveFrom,omitempty"`
+
+	// effectiveTo is the first instant at which the answer no longer counts.
+	// Unset: until it is withdrawn.
+	// +optional
+	EffectiveTo *metav1.Time `json:"effectiveTo,omitempty"`
+
+	// impliedBy is the act that an ImpliedConsent rests on.
+	// +optional
+	ImpliedBy *ImpliedBy `json:"impliedBy,omitempty"`
+
+	// privacyNotice is what the customer was told.
+	// +optional
+	PrivacyNotice *PrivacyNotice `json:"privacyNotice,omitempty"`
+
+	// artifact is a reference to the proof, kept elsewhere; never the proof.
+	// +optional
+	// +kubebuilder:validation:MaxLength=128
+	// +kubebuilder:validation:Pattern=`^[A-Za-z0-9][A-Za-z0-9:/._-]*$`
+	Artifact string `json:"artifact,omitempty"`
+}
+
+// ImpliedBy is the act that implies a consent for a time.
+type ImpliedBy struct {
+	// event is what the customer did.
+	// +required
+	Event ImplyingEvent `json:"event"`
+	// eventDate is when; for a contract: when it ended, or now while it runs.
+	// +required
+	EventDate metav1.Time `json:"eventDate"`
+}
+
+// PrivacyNotice names the text that a customer was shown.
+type PrivacyNotice struct {
+	// version of the notice, as in Brand.spec.purposes.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=32
+	Version string `json:"version"`
+	// digest of the text as it was shown, sha256:<hex>.
+	// +optional
+	// +kubebuilder:validation:MaxLength=71
+	// +kubebuilder:validation:Pattern=`^sha256:[0-9a-f]{64}$`
+	Digest string `json:"digest,omitempty"`
+}
+
+// CustomerConsentStatus is what the answers amount to now.
+type CustomerConsentStatus struct {
+	// observedGeneration is the generation that this status speaks of.
+	// +optional
+	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+
+	// summary is one word: Given (somebody may contact the customer for
+	// something), Paused, OptedOut or None.
+	// +optional
+	// +kubebuilder:validation:Enum=Given;Paused;OptedOut;None
+	Summary string `json:"summary,omitempty"`
+
+	// brandsGiven counts the brands with at least one answer that counts now.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	BrandsGiven *int32 `json:"brandsGiven,omitempty"`
+
+	// nextChange is the first instant at which this status changes by itself.
+	// Unset: never.
+	// +optional
+	NextChange *metav1.Time `json:"nextChange,omitempty"`
+
+	// brands says it for each brand.
+	// +optional
+	// +listType=map
+	// +listMapKey=brand
+	// +kubebuilder:validation:MaxItems=32
+	Brands []BrandStanding `json:"brands,omitempty"`
+
+	// conditions: Ready is True once this status speaks of the latest spec.
+	// +optional
+	// +listType=map
+	// +listMapKey=type
+	// +kubebuilder:validation:MaxItems=8
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
+}
+
+// BrandStanding is what the answers to one brand amount to now.
+type BrandStanding struct {
+	// brand is the name of the Brand.
+	// +required
+	// +kubebuilder:validation:MaxLength=63
+	Brand string `json:"brand"`
+
+	// state is the best that any answer amounts to: Given, Pending (asked or not
+	// yet effective), Expired, Withdrawn, Refused or None.
+	// +required
+	// +kubebuilder:validation:Enum=Given;Pending;Expired;Withdrawn;Refused;None
+	State string `json:"state"`
+
+	// channels over which the brand may contact the customer for something.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=8
+	Channels []Channel `json:"channels,omitempty"`
+
+	// until is when this changes by itself. Unset: never.
+	// +optional
+	Until *metav1.Time `json:"until,omitempty"`
+}
