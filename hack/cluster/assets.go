@@ -1,0 +1,218 @@
+package main
+
+import (
+	"bytes"
+	"debug/buildinfo"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"time"
+)
+
+// The versions that go.mod and coredns/go.mod require; a test compares them.
+const (
+	kubernetesVersion = "v1.37.1"
+	etcdVersion       = "v3.7.3"
+	corednsVersion    = "v1.15.0"
+)
+
+// asset is one binary that is built from a Go module.
+type asset struct {
+	name    string
+	pkg     string // import path, as seen from dir
+	dir     string // folder with the go.mod to build in, relative to this module
+	module  string // module whose version decides whether a cached binary is current
+	version string
+}
+
+func kubernetesAsset(name string) asset {
+	return asset{name, "k8s.io/kubernetes/cmd/" + name, ".", "k8s.io/kubernetes", kubernetesVersion}
+}
+
+var (
+	// envtestAssets are what envtest looks for in KUBEBUILDER_ASSETS.
+	envtestAssets = []asset{
+		{"etcd", "go.etcd.io/etcd/server/v3", ".", "go.etcd.io/etcd/server/v3", etcdVersion},
+		kubernetesAsset("kube-apiserver"),
+		kubernetesAsset("kubectl"),
+	}
+	controlPlaneAssets = append(envtestAssets[:3:3], kubernetesAsset("kube-controller-manager"))
+	nodeAssets         = []asset{
+		kubernetesAsset("kube-scheduler"),
+		kubernetesAsset("kubelet"),
+		kubernetesAsset("kube-proxy"),
+		{"coredns", ".", "coredns", "github.com/coredns/coredns", corednsVersion},
+	}
+)
+
+func runAssets(o *options) error {
+	wanted := envtestAssets
+	if o.all {
+		wanted = controlPlaneAssets
+		if runtime.GOOS == "linux" {
+			wanted = append(wanted[:4:4], nodeAssets...)
+		}
+	}
+	dir, err := ensureAssets(wanted)
+	if err != nil {
+		return err
+	}
+	fmt.Println(dir)
+	return nil
+}
+
+// assetsDir is where the binaries of one Kubernetes version are kept.
+// CODB_CACHE replaces ~/.cache/codb, for a CI that saves another folder.
+func assetsDir() (string, error) {
+	base := os.Getenv("CODB_CACHE")
+	if base == "" {
+		cache := os.Getenv("XDG_CACHE_HOME")
+		if cache == "" {
+			home, err := os.UserHomeDir()
+			if err != nil {
+				return "", fmt.Errorf("find the cache folder: %w; set CODB_CACHE", err)
+			}
+			cache = filepath.Join(home, ".cache")
+		}
+		base = filepath.Join(cache, "codb")
+	}
+	return filepath.Abs(filepath.Join(base, "k8s", kubernetesVersion))
+}
+
+// ensureAssets builds what is missing or of another version and returns the
+// folder. Two of them at the same time wait for each other.
+func ensureAssets(wanted []asset) (string, error) {
+	dir, err := assetsDir()
+	if err != nil {
+		return "", err
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return "", err
+	}
+	unlock, err := lock(dir)
+	if err != nil {
+		return "", err
+	}
+	defer unlock()
+	for _, a := range wanted {
+		if a.current(dir) {
+			continue
+		}
+		if err := a.build(dir); err != nil {
+			return "", err
+		}
+	}
+	return dir, nil
+}
+
+// current says whether the cached binary has the wanted version. Go writes it
+// into every binary, so no stamp files are needed.
+func (a asset) current(dir string) bool {
+	info, err := buildinfo.ReadFile(filepath.Join(dir, a.name))
+	if err != nil {
+		return false
+	}
+	for _, m := range append(info.Deps, &info.Main) {
+		if m.Path == a.module {
+			return m.Version == a.version
+		}
+	}
+	return false
+}
+
+func (a asset) build(dir string) error {
+	source, err := moduleDir()
+	if err != nil {
+		return fmt.Errorf("build %s: %w", a.name, err)
+	}
+	out := filepath.Join(dir, "."+a.name+".new")
+	start := time.Now()
+	progress("build %s %s ", a.name, a.version)
+	stop := heartbeat(start)
+	output, err := goBuild(filepath.Join(source, a.dir), a.pkg, out, a.linkFlags())
+	stop()
+	if err != nil {
+		progress("failed after %s\n", seconds(start))
+		return fmt.Errorf("build %s: %w\n%s", a.name, err, output)
+	}
+	progress("%s\n", seconds(start))
+	return os.Rename(out, filepath.Join(dir, a.name))
+}
+
+// linkFlags strip the binary and stamp its version: clients refuse to parse
+// the version of an unstamped apiserver.
+func (a asset) linkFlags() string {
+	flags := "-s -w"
+	if a.module != "k8s.io/kubernetes" {
+		return flags
+	}
+	parts := strings.Split(strings.TrimPrefix(kubernetesVersion, "v"), ".")
+	for _, pkg := range []string{"k8s.io/component-base/version", "k8s.io/client-go/pkg/version"} {
+		flags += fmt.Sprintf(" -X %s.gitVersion=%s -X %s.gitMajor=%s -X %s.gitMinor=%s",
+			pkg, kubernetesVersion, pkg, parts[0], pkg, parts[1])
+	}
+	return flags
+}
+
+func goBuild(dir, pkg, out, linkFlags string) (string, error) {
+	cmd := exec.Command("go", "build", "-trimpath", "-ldflags", linkFlags, "-o", out, pkg)
+	cmd.Dir = dir
+	// A go.work of the repository, or flags of the caller, must not change
+	// the versions or the caching of these builds.
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off", "GOFLAGS=-buildvcs=false")
+	var output bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &output, &output
+	err := cmd.Run()
+	return output.String(), err
+}
+
+// heartbeat shows every half minute that a long build is alive.
+func heartbeat(start time.Time) (stop func()) {
+	done := make(chan struct{})
+	stopped := make(chan struct{})
+	go func() {
+		defer close(stopped)
+		tick := time.NewTicker(30 * time.Second)
+		defer tick.Stop()
+		for {
+			select {
+			case <-tick.C:
+				progress("%s.. ", seconds(start))
+			case <-done:
+				return
+			}
+		}
+	}()
+	return func() { close(done); <-stopped }
+}
+
+// moduleDir finds the source of this module: the working directory or a
+// folder above it, or else where this binary was compiled.
+func moduleDir() (string, error) {
+	const line = "module github.com/codb-dev/codb/hack/cluster\n"
+	is := func(dir string) bool {
+		mod, err := os.ReadFile(filepath.Join(dir, "go.mod"))
+		return err == nil && strings.HasPrefix(string(mod), line)
+	}
+	cwd, err := os.Getwd()
+	if err != nil {
+		return "", err
+	}
+	for dir := cwd; ; dir = filepath.Dir(dir) {
+		for _, d := range []string{dir, filepath.Join(dir, "hack", "cluster")} {
+			if is(d) {
+				return d, nil
+			}
+		}
+		if dir == filepath.Dir(dir) {
+			break
+		}
+	}
+	if _, file, _, ok := runtime.Caller(0); ok && is(filepath.Dir(file)) {
+		return filepath.Dir(file), nil
+	}
+	return "", fmt.Errorf("the source of hack/cluster is not at or above %s; run this inside the codb repository", cwd)
+}
