@@ -418,6 +418,12 @@ type Release struct {
 	// generation of the Campaign that was released.
 	// +required
 	Generation int64 `json:"generation"`
+	// run is the digest of what was released: of the spec without hold and
+	// onWithdrawal. A spec with the same run is not released a second time.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=71
+	Run string `json:"run"`
 	// at is when.
 	// +required
 	At metav1.Time `json:"at"`
