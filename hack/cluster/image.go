@@ -30,7 +30,9 @@ func runLoadImage(o *options) error {
 		return err
 	}
 	defer f.Close()
-	return c.loadImage(f)
+	names, err := c.loadImage(f)
+	progress("%s", names)
+	return err
 }
 
 func runLoadTestImage(o *options) error {
@@ -38,7 +40,11 @@ func runLoadTestImage(o *options) error {
 	if err != nil {
 		return err
 	}
-	return c.loadTestImage()
+	if err := c.loadTestImage(); err != nil {
+		return err
+	}
+	progress("loaded %s\n", busyImage)
+	return nil
 }
 
 func withNode(name string) (*Cluster, error) {
@@ -55,18 +61,18 @@ func withNode(name string) (*Cluster, error) {
 	return c, nil
 }
 
-// loadImage imports an image archive into the containerd of this cluster.
-// Through stdin, because the node does not see every folder of the host.
-func (c *Cluster) loadImage(archive io.Reader) error {
+// loadImage imports an image archive into the containerd of this cluster and
+// returns what it says about it. The archive goes through stdin, because the
+// node does not see every folder of the host.
+func (c *Cluster) loadImage(archive io.Reader) (string, error) {
 	argv := append(c.enterNode(), "ctr", "--namespace=k8s.io", "images", "import", "-")
 	cmd := exec.Command(argv[0], argv[1:]...)
 	cmd.Stdin = archive
 	out, err := cmd.CombinedOutput()
 	if err != nil {
-		return fmt.Errorf("load the image: %w: %s; is it a tar of docker save or of an OCI layout?", err, bytes.TrimSpace(out))
+		return "", fmt.Errorf("load the image: %w: %s; is it a tar of docker save or of an OCI layout?", err, bytes.TrimSpace(out))
 	}
-	progress("%s", out)
-	return nil
+	return string(out), nil
 }
 
 // loadTestImage builds busy and loads it under both names.
@@ -87,7 +93,8 @@ func (c *Cluster) loadTestImage() error {
 	if err != nil {
 		return fmt.Errorf("build the test image: %w", err)
 	}
-	return c.loadImage(bytes.NewReader(archive))
+	_, err = c.loadImage(bytes.NewReader(archive))
+	return err
 }
 
 // imageArchive packs a static program as /busy into one layer and two images,

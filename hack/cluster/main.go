@@ -16,7 +16,7 @@ const usage = `cluster brings up a real local Kubernetes ` + kubernetesVersion +
 
   cluster up                      start it; does nothing when it is up already
   cluster down [--all]            stop it and remove everything it left
-  cluster status                  say what runs
+  cluster status                  say which clusters there are and whether they run
   cluster kubeconfig [--raw]      print the path of the kubeconfig, or its content
   cluster load-image TAR          give its node an image (docker save or OCI layout, as tar)
   cluster load-test-image         build the image ` + busyImage + ` and load it; up does this too
@@ -26,7 +26,7 @@ const usage = `cluster brings up a real local Kubernetes ` + kubernetesVersion +
   cluster assets [--all]          build etcd, kube-apiserver and kubectl for KUBEBUILDER_ASSETS
                                   (or everything), print their directory
 
-Every verb but assets takes --name (default codb). "cluster VERB -h" lists the flags of a verb.
+Every verb but assets and status takes --name (default codb). "cluster VERB -h" lists the flags of a verb.
 `
 
 func main() {
@@ -58,7 +58,8 @@ func run(verb string, args []string) error {
 	}
 	flags := flag.NewFlagSet("cluster "+verb, flag.ContinueOnError)
 	var o options
-	if verb != "assets" {
+	named := verb != "assets" && verb != "status"
+	if named {
 		flags.StringVar(&o.name, "name", "codb", "name of the cluster")
 	}
 	positional := 0
@@ -94,7 +95,7 @@ func run(verb string, args []string) error {
 	if len(o.wants) != positional {
 		return fmt.Errorf("takes %d argument(s), got %q", positional, o.wants)
 	}
-	if verb != "assets" {
+	if named {
 		if err := checkName(o.name); err != nil {
 			return err
 		}

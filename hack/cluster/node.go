@@ -157,12 +157,9 @@ func (c *Cluster) render() error {
 }
 
 // For the templates.
-func (c *Cluster) Dir() string       { return c.dir }
-func (c *Cluster) CNIFolder() string { return cniFolder() }
-func (c *Cluster) NodeName() string  { return c.nodeName() }
-func (c *Cluster) PauseImage() string {
-	return pauseImage
-}
+func (c *Cluster) Dir() string        { return c.dir }
+func (c *Cluster) CNIFolder() string  { return cniFolder() }
+func (c *Cluster) PauseImage() string { return pauseImage }
 
 // startNode makes the namespaces and their link to the host, unless they
 // are there. Everything later runs on top of them.
@@ -176,6 +173,10 @@ func (c *Cluster) startNode(ctx context.Context) error {
 		}
 	}
 	if err := os.Remove(c.path("node", "ready")); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	// As after a boot: the kubelet spends seconds on each cgroup of a dead container.
+	if err := eventually(10*time.Second, func() error { return removeCgroups(c.Network.ID()) }); err != nil {
 		return err
 	}
 	if err := makeCgroups(c.Network.ID()); err != nil {
@@ -219,6 +220,8 @@ func (c *Cluster) link() error {
 		{"ip", "link", "set", id, "up"},
 		append(in, "ip", "address", "add", n.NodeIP()+"/30", "dev", "eth0"),
 		append(in, "ip", "link", "set", "eth0", "up"),
+		// So that also pods in the node's own network find Services.
+		append(in, "ip", "route", "add", n.Services(), "dev", "eth0"),
 		{"ip", "route", "add", n.Pods(), "via", n.NodeIP()},
 		{"ip", "route", "add", n.Services(), "via", n.NodeIP()},
 		{"nft", rules},

@@ -241,14 +241,14 @@ func (c *Cluster) dead() []string {
 	return names
 }
 
-// describe says how to use the cluster, and what it cannot do. What a shell
-// evaluates goes to stdout.
+// describe says how to use the cluster, and what it cannot do. Only what a
+// shell can evaluate goes to stdout.
 func (c *Cluster) describe() {
 	if c.Node {
 		progress("node %s: pods run, Services resolve, and this machine reaches both\n", c.nodeName())
 	} else {
 		progress("no node: %s. Workloads are held and released all the same, but their pods stay Pending.\n", c.NoNode)
 	}
-	progress("kubectl is %s; in a shell: eval \"$(cluster up --name %s)\", or paste\n", c.assets+"/kubectl", c.Name)
+	progress("kubectl: %s\n", c.assets+"/kubectl")
 	fmt.Printf("export KUBECONFIG=%s\n", c.kubeconfig("admin"))
 }
