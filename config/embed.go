@@ -1,0 +1,90 @@
+// Package config holds the manifests of an installation and hands them out in
+// the order in which they must be applied. It talks to no cluster.
+package config
+
+import (
+	"bytes"
+	"embed"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/util/yaml"
+
+	consentv1 "github.com/codb-dev/codb/api/v1alpha1"
+)
+
+//go:embed */*.yaml */*/*.yaml
+var files embed.FS
+
+// Part is one folder of manifests.
+type Part string
+
+// The parts, in the order in which they must be applied.
+const (
+	CRDs       Part = "crd"
+	Namespaces Part = "namespaces"
+	RBAC       Part = "rbac"
+	// Admission is what the apiserver itself enforces. Mutation is the half of
+	// it that needs Kubernetes 1.36; without it a campaign Job that is not born
+	// suspended is refused instead of being suspended.
+	Admission Part = "admission"
+	Mutation  Part = "mutation"
+	Webhook   Part = "webhook"
+	Policy    Part = "policy"
+	Samples   Part = "samples"
+)
+
+// Installation lists the parts that make codb work, without samples.
+var Installation = []Part{CRDs, Namespaces, RBAC, Admission, Mutation, Webhook, Policy}
+
+// Values are what the manifests leave open. The zero value means the names
+// that the manifests spell out.
+type Values struct {
+	// Operator is the username that alone may release workloads.
+	Operator string
+}
+
+// Objects returns the manifests of the parts, in the order given.
+func Objects(v Values, parts ...Part) ([]*unstructured.Unstructured, error) {
+	var all []*unstructured.Unstructured
+	for _, part := range parts {
+		err := fs.WalkDir(files, string(part), func(path string, entry fs.DirEntry, err error) error {
+			if err != nil || entry.IsDir() {
+				return err
+			}
+			objects, err := read(v, path)
+			all = append(all, objects...)
+			return err
+		})
+		if err != nil {
+			return nil, fmt.Errorf("read the manifests of %s: %w", part, err)
+		}
+	}
+	return all, nil
+}
+
+func read(v Values, path string) ([]*unstructured.Unstructured, error) {
+	raw, err := files.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	if v.Operator != "" {
+		raw = bytes.ReplaceAll(raw, []byte(consentv1.OperatorUsername), []byte(v.Operator))
+	}
+	var objects []*unstructured.Unstructured
+	for decoder := yaml.NewYAMLOrJSONDecoder(bytes.NewReader(raw), 4096); ; {
+		u := &unstructured.Unstructured{}
+		if err := decoder.Decode(u); errors.Is(err, io.EOF) {
+			return objects, nil
+		} else if err != nil {
+			return nil, fmt.Errorf("%s: %w", strings.TrimPrefix(path, "./"), err)
+		}
+		if len(u.Object) > 0 {
+			objects = append(objects, u)
+		}
+	}
+}
