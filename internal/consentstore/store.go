@@ -1,0 +1,174 @@
+// Package consentstore keeps every customer's consent at hand, as the
+// apiserver streams them, and can prove that it missed none. It does not know
+// what consents are for.
+package consentstore
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"sync"
+
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/cache"
+	ctrlcache "sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/codb-dev/codb/api/v1alpha1"
+	"github.com/codb-dev/codb/internal/audience"
+)
+
+// Store is fed by the informer of CustomerConsents. Its objects are shared
+// with the informer's cache and must not be written to.
+type Store struct {
+	namespace string
+	writer    client.Client
+	synced    func() bool
+
+	mu       sync.RWMutex
+	records  map[string]audience.Record
+	version  uint64
+	revision string // resourceVersion of the latest event
+	fenceUID types.UID
+	changed  chan struct{} // closed and replaced at each change
+	seen     *sync.Cond    // signalled at each change, for fences
+	token    string        // of the latest fence that came by
+
+	fence fence
+}
+
+// New makes a store of the consents in the namespace. It is empty until Start
+// has registered it with the cache.
+func New(c client.Client, namespace string) *Store {
+	s := &Store{
+		namespace: namespace,
+		writer:    c,
+		records:   map[string]audience.Record{},
+		changed:   make(chan struct{}),
+		synced:    func() bool { return false },
+	}
+	s.seen = sync.NewCond(&s.mu)
+	s.fence.store = s
+	return s
+}
+
+// Watch registers the store with the cache's informer. Call it before the
+// cache starts; the store is complete once Synced says so.
+func (s *Store) Watch(ctx context.Context, c ctrlcache.Cache) error {
+	inf, err := c.GetInformer(ctx, &v1alpha1.CustomerConsent{}, ctrlcache.BlockUntilSynced(false))
+	if err != nil {
+		return fmt.Errorf("watch customer consents: %w", err)
+	}
+	reg, err := inf.AddEventHandler(cache.ResourceEventHandlerFuncs{
+		AddFunc:    func(o any) { s.put(o) },
+		UpdateFunc: func(_, o any) { s.put(o) },
+		DeleteFunc: func(o any) { s.remove(o) },
+	})
+	if err != nil {
+		return fmt.Errorf("watch customer consents: %w", err)
+	}
+	s.mu.Lock()
+	s.synced = reg.HasSynced
+	s.mu.Unlock()
+	return nil
+}
+
+// Synced is true once every consent that existed at the start has arrived.
+func (s *Store) Synced() bool {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.synced()
+}
+
+// Snapshot is all consents as of one moment. The map is the caller's own.
+func (s *Store) Snapshot() (records map[string]audience.Record, revision string) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return maps.Clone(s.records), s.mark()
+}
+
+// Get is one customer's consent.
+func (s *Store) Get(principal string) (audience.Record, bool) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	r, ok := s.records[principal]
+	return r, ok
+}
+
+// Len is how many customers there are.
+func (s *Store) Len() int {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return len(s.records)
+}
+
+// Changed is closed at the next change of any consent.
+func (s *Store) Changed() <-chan struct{} {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.changed
+}
+
+// mark is an opaque revision with the store's identity in it: a revision of
+// another store, or of this one before a restore, never compares equal.
+func (s *Store) mark() string {
+	id := string(s.fenceUID)
+	if len(id) > 8 {
+		id = id[:8]
+	}
+	return "cr-" + id + "-" + s.revision
+}
+
+func (s *Store) put(o any) {
+	c, ok := o.(*v1alpha1.CustomerConsent)
+	if !ok || c.Namespace != s.namespace {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.revision = c.ResourceVersion
+	if c.Name == v1alpha1.FenceName {
+		s.fenceUID = c.UID
+		s.token = c.Annotations[v1alpha1.AnnotationFence]
+		s.seen.Broadcast()
+		return
+	}
+	if old, ok := s.records[c.Name]; ok && sameAnswer(old.Consent, c) {
+		s.records[c.Name] = audience.Record{Version: old.Version, Consent: c}
+		return // a status write changes nobody's answer
+	}
+	s.version++
+	s.records[c.Name] = audience.Record{Version: s.version, Consent: c}
+	s.announce()
+}
+
+func (s *Store) remove(o any) {
+	if gone, ok := o.(cache.DeletedFinalStateUnknown); ok {
+		o = gone.Obj
+	}
+	c, ok := o.(*v1alpha1.CustomerConsent)
+	if !ok || c.Namespace != s.namespace {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, ok := s.records[c.Name]; !ok {
+		return
+	}
+	s.version++
+	s.revision = c.ResourceVersion
+	delete(s.records, c.Name)
+	s.announce()
+}
+
+func (s *Store) announce() {
+	close(s.changed)
+	s.changed = make(chan struct{})
+}
+
+// sameAnswer says whether two states of one consent are the same to every
+// policy and audience: spec, labels and deletion are all that they look at.
+func sameAnswer(a, b *v1alpha1.CustomerConsent) bool {
+	return a.UID == b.UID && a.Generation == b.Generation &&
+		a.DeletionTimestamp.IsZero() == b.DeletionTimestamp.IsZero() && maps.Equal(a.Labels, b.Labels)
+}

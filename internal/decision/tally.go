@@ -1,0 +1,163 @@
+package decision
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/codb-dev/codb/api/v1alpha1"
+)
+
+// maxReasons is how many reasons a decision names; the rest is Other.
+const maxReasons = 64
+
+// Tally sums up the answers for the customers of one campaign.
+type Tally struct {
+	// Counts of people by what follows for them.
+	Counts v1alpha1.Counts
+	// StaleAt is the first instant at which any answer can change by itself;
+	// zero: never.
+	StaleAt time.Time
+
+	reasons map[reasonKey]*reasonSum
+}
+
+type reasonKey struct {
+	code, policy, rule string
+	verdict            v1alpha1.Verdict
+	mode               v1alpha1.PolicyMode
+}
+
+type reasonSum struct {
+	customers int64
+	until     time.Time
+	open      bool // some hold has no known end
+}
+
+// Personal is the verdict that reasons lead to: Deny beats Hold beats Allow.
+// Reasons of policies that only watch have no effect.
+func Personal(reasons []Reason) v1alpha1.Verdict {
+	v := v1alpha1.VerdictAllow
+	for _, r := range reasons {
+		switch {
+		case r.Mode == v1alpha1.ModeAudit:
+		case r.Verdict == v1alpha1.VerdictHold:
+			if v == v1alpha1.VerdictAllow {
+				v = v1alpha1.VerdictHold
+			}
+		default: // a verdict that nobody knows denies
+			return v1alpha1.VerdictDeny
+		}
+	}
+	return v
+}
+
+// Until is when the last of the holds ends; zero where one has no known end or
+// there is none.
+func Until(reasons []Reason) time.Time {
+	var last time.Time
+	for _, r := range reasons {
+		if r.Mode == v1alpha1.ModeAudit || r.Verdict != v1alpha1.VerdictHold {
+			continue
+		}
+		if r.Until.IsZero() {
+			return time.Time{}
+		}
+		if r.Until.After(last) {
+			last = r.Until
+		}
+	}
+	return last
+}
+
+// Sooner is the earlier of two instants, of which zero means never.
+func Sooner(a, b time.Time) time.Time {
+	if a.IsZero() || (!b.IsZero() && b.Before(a)) {
+		return b
+	}
+	return a
+}
+
+// Add counts the answer for one customer.
+func (t *Tally) Add(a *Answer) {
+	t.Counts.Targeted++
+	switch Personal(a.Reasons) {
+	case v1alpha1.VerdictAllow:
+		t.Counts.Allowed++
+	case v1alpha1.VerdictHold:
+		t.Counts.Held++
+	default:
+		if onlyHeldOut(a.Reasons) {
+			t.Counts.HeldOut++
+		} else {
+			t.Counts.Denied++
+		}
+	}
+	t.StaleAt = Sooner(t.StaleAt, a.StaleAt)
+	if t.reasons == nil {
+		t.reasons = map[reasonKey]*reasonSum{}
+	}
+	for i := range a.Reasons {
+		t.count(&a.Reasons[i])
+	}
+}
+
+func (t *Tally) count(r *Reason) {
+	k := reasonKey{code: r.Code, policy: r.Policy, rule: r.Rule, verdict: r.Verdict, mode: r.Mode}
+	s := t.reasons[k]
+	if s == nil {
+		s = &reasonSum{}
+		t.reasons[k] = s
+	}
+	s.customers++
+	if r.Until.IsZero() {
+		s.open = true
+	} else if r.Until.After(s.until) {
+		s.until = r.Until
+	}
+}
+
+// Reasons lists the reasons by how many customers have them; the same answers
+// give the same list.
+func (t *Tally) Reasons() []v1alpha1.ReasonCount {
+	out := make([]v1alpha1.ReasonCount, 0, len(t.reasons))
+	for k, s := range t.reasons {
+		rc := v1alpha1.ReasonCount{
+			Code: k.code, Verdict: k.verdict, Policy: k.policy, Rule: k.rule, Mode: k.mode, Customers: s.customers,
+		}
+		if !s.open && !s.until.IsZero() {
+			rc.Until = &metav1.Time{Time: s.until}
+		}
+		out = append(out, rc)
+	}
+	slices.SortFunc(out, func(a, b v1alpha1.ReasonCount) int {
+		return cmp.Or(
+			cmp.Compare(b.Customers, a.Customers),
+			cmp.Compare(a.Code, b.Code), cmp.Compare(a.Policy, b.Policy), cmp.Compare(a.Rule, b.Rule),
+			cmp.Compare(a.Verdict, b.Verdict), cmp.Compare(a.Mode, b.Mode),
+		)
+	})
+	return capped(out)
+}
+
+func capped(rs []v1alpha1.ReasonCount) []v1alpha1.ReasonCount {
+	if len(rs) <= maxReasons {
+		return rs
+	}
+	other := v1alpha1.ReasonCount{Code: v1alpha1.CodeOther, Verdict: v1alpha1.VerdictDeny}
+	for _, r := range rs[maxReasons:] {
+		other.Customers += r.Customers
+	}
+	return append(rs[:maxReasons:maxReasons], other)
+}
+
+func onlyHeldOut(reasons []Reason) bool {
+	for _, r := range reasons {
+		if r.Mode != v1alpha1.ModeAudit && r.Verdict != v1alpha1.VerdictHold && r.Code != v1alpha1.CodeHeldOut {
+			return false
+		}
+	}
+	return true
+}
