@@ -35,6 +35,12 @@ const (
 	// AnnotationGeneration on a workload that codb made is the generation of the
 	// Campaign it was made from.
 	AnnotationGeneration = Group + "/campaign-generation"
+	// AnnotationRun on a workload that codb made is the digest of the spec it
+	// was made from; one of an older spec is replaced.
+	AnnotationRun = Group + "/run"
+	// AnnotationStopped on a workload that codb stopped says why. A Job that
+	// carries it may have contacted people, so it is never released again.
+	AnnotationStopped = Group + "/stopped"
 
 	// FieldOwner is codb's name in managedFields.
 	FieldOwner = "codb-operator"
