@@ -10,7 +10,6 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"runtime"
 )
 
@@ -65,7 +64,7 @@ func withNode(name string) (*Cluster, error) {
 // returns what it says about it. The archive goes through stdin, because the
 // node does not see every folder of the host.
 func (c *Cluster) loadImage(archive io.Reader) (string, error) {
-	argv := append(c.enterNode(), "ctr", "--namespace=k8s.io", "images", "import", "-")
+	argv := append(c.enterNode(), "ctr", "--namespace=k8s.io", "images", "import", "--snapshotter="+c.Snapshotter(), "-")
 	cmd := exec.Command(argv[0], argv[1:]...)
 	cmd.Stdin = archive
 	out, err := cmd.CombinedOutput()
@@ -81,7 +80,7 @@ func (c *Cluster) loadTestImage() error {
 	if err != nil {
 		return err
 	}
-	binary := filepath.Join(c.assets, "busy")
+	binary := c.path("busy") // not in the cache, where another cluster may build it, too
 	if out, err := goBuild(source, "./busy", binary, "-s -w"); err != nil {
 		return fmt.Errorf("build the test image: %w\n%s", err, out)
 	}

@@ -50,6 +50,9 @@ func prepareNode() (reason string) {
 	case os.Getuid() != 0:
 		return "a node needs root"
 	}
+	if _, err := output("unshare", "--mount", "--net", "--pid", "--uts", "--fork", "true"); err != nil {
+		return "root may not make namespaces here, as in a container without privileges (" + err.Error() + ")"
+	}
 	missing := missingPackages()
 	if len(missing) == 0 {
 		return ""
@@ -160,6 +163,12 @@ func (c *Cluster) render() error {
 func (c *Cluster) Dir() string        { return c.dir }
 func (c *Cluster) CNIFolder() string  { return cniFolder() }
 func (c *Cluster) PauseImage() string { return pauseImage }
+func (c *Cluster) Snapshotter() string {
+	if onOverlay(c.dir) {
+		return "native" // slower, but an overlay cannot lie on an overlay
+	}
+	return "overlayfs"
+}
 
 // startNode makes the namespaces and their link to the host, unless they
 // are there. Everything later runs on top of them.

@@ -115,6 +115,14 @@ func nodeView(dir string) error {
 	return nil
 }
 
+// onOverlay says whether a folder is on an overlay, as everything in a
+// container is.
+func onOverlay(dir string) bool {
+	const overlay = 0x794c7630
+	var fs syscall.Statfs_t
+	return syscall.Statfs(dir, &fs) == nil && fs.Type == overlay
+}
+
 const cgroups = "/sys/fs/cgroup"
 
 // cgroupFolders are the folder of that name in each hierarchy (version 1), or

@@ -14,3 +14,4 @@ func (c *Cluster) spawnNode() error { return errLinux }
 func nodeInit([]string) error       { return errLinux }
 func makeCgroups(string) error      { return errLinux }
 func removeCgroups(string) error    { return nil }
+func onOverlay(string) bool         { return false }

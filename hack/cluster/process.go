@@ -50,9 +50,9 @@ func (c *Cluster) spawn(name string, argv []string, attr *syscall.SysProcAttr) e
 	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("start %s: %w", name, err)
 	}
-	ended := make(chan struct{})
+	done := make(chan struct{})
 	go func() {
-		defer close(ended)
+		defer close(done)
 		_ = cmd.Wait() // why it ended is in its log
 	}()
 	if err := os.WriteFile(c.pidFile(name), []byte(strconv.Itoa(cmd.Process.Pid)), 0o600); err != nil {
@@ -61,7 +61,7 @@ func (c *Cluster) spawn(name string, argv []string, attr *syscall.SysProcAttr) e
 	// For a moment after its start a process has no command line, by which we know it.
 	for c.pid(name) == 0 {
 		select {
-		case <-ended:
+		case <-done:
 			return fmt.Errorf("%s ended at once; its log %s says:\n%s", name, c.logFile(name), c.tail(name))
 		case <-time.After(time.Millisecond):
 		}
@@ -117,12 +117,27 @@ func (c *Cluster) kill(name string) error {
 	if err := syscall.Kill(-pid, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
 		return fmt.Errorf("kill %s (pid %d): %w", name, pid, err)
 	}
-	for deadline := time.Now().Add(20 * time.Second); c.pid(name) != 0; time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(20 * time.Second); !ended(pid); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			return fmt.Errorf("kill %s (pid %d): it still runs after 20s; look at /proc/%d/stack", name, pid, pid)
 		}
 	}
 	return os.Remove(c.pidFile(name))
+}
+
+// ended says whether a killed process has let go of its files and ports. It may
+// stay as a zombie where the first process of the machine collects none.
+func ended(pid int) bool {
+	if runtime.GOOS != "linux" {
+		return syscall.Kill(pid, 0) != nil
+	}
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return true
+	}
+	threads, _ := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid)) // they share the files
+	_, state, _ := strings.Cut(string(stat), ") ")
+	return strings.HasPrefix(state, "Z") && len(threads) <= 1
 }
 
 // waitReady waits until a component answers. When it dies or the time is over,

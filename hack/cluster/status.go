@@ -37,15 +37,12 @@ func runStatus(*options) error {
 	return w.Flush()
 }
 
-// state is up, degraded (some components are dead), or down.
+// state is up, degraded (some components are dead or do not answer), or down.
 func (c *Cluster) state() string {
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
-	defer cancel()
-	dead := len(c.dead())
 	switch {
-	case dead == len(c.components()):
+	case len(c.dead()) == len(c.components()):
 		return "down"
-	case dead == 0 && probe(ctx, c.apiserver().ready) == nil:
+	case c.healthy():
 		return "up"
 	}
 	return "degraded"

@@ -39,7 +39,7 @@ func runUp(o *options) error {
 	if err != nil {
 		return err
 	}
-	if len(c.dead()) == 0 {
+	if c.healthy() {
 		progress("cluster %s is already up (Kubernetes %s)\n", c.Name, kubernetesVersion)
 		c.describe()
 		return nil
@@ -239,6 +239,21 @@ func (c *Cluster) dead() []string {
 		}
 	}
 	return names
+}
+
+// healthy says whether all components run and answer.
+func (c *Cluster) healthy() bool {
+	if len(c.dead()) > 0 {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	for _, p := range c.components() {
+		if p.name != nodeHolder && probe(ctx, p.ready) != nil {
+			return false
+		}
+	}
+	return true
 }
 
 // describe says how to use the cluster, and what it cannot do. Only what a
