@@ -1,0 +1,344 @@
+package contacts
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/codb-dev/codb/internal/decision"
+)
+
+// LookBack is how far the longest cap of the API looks back, with room to
+// spare.
+const LookBack = 3 * 366 * 24 * time.Hour
+
+// ErrReplaced says that a page is of another ledger, or of an older state of
+// the same one. The projection must be Reset and filled from the beginning.
+var ErrReplaced = errors.New("the ledger was replaced")
+
+// Projection is what the ledger says of every customer, in memory. One writer
+// applies pages, many readers ask. The zero value is not usable: NewProjection.
+type Projection struct {
+	lookBack time.Duration
+
+	mu      sync.RWMutex
+	epoch   uint64 // counts resets, so that versions never come back
+	ledger  string
+	applied uint64
+	horizon int64 // contacts before it were forgotten
+	people  map[string][]entry
+	entries int
+	shapes  table[shape]
+	runs    table[Run]
+
+	changed    map[string]struct{}
+	changedAll bool
+	signal     chan struct{}
+	moved      chan struct{} // closed and replaced when ledger or applied changes
+}
+
+// entry is one record, 24 bytes. The people's entries are sorted by time,
+// newest last.
+type entry struct {
+	at         int64
+	sequence   uint64
+	shape, run uint32
+}
+
+// shape is what few records differ in.
+type shape struct {
+	event                                 Event
+	brand, purpose, class, channel, topic string
+}
+
+// Position is how far a projection has come.
+type Position struct {
+	Ledger   string
+	Sequence uint64
+}
+
+// NewProjection makes an empty projection that answers with the contacts of
+// the last lookBack. Events other than contacts are kept without an end: a
+// suppression must not be forgotten.
+func NewProjection(lookBack time.Duration) *Projection {
+	p := &Projection{lookBack: lookBack, signal: make(chan struct{}, 1), moved: make(chan struct{})}
+	p.clear()
+	return p
+}
+
+func (p *Projection) clear() {
+	p.ledger, p.applied, p.entries = "", 0, 0
+	p.people = map[string][]entry{}
+	p.changed = map[string]struct{}{}
+	p.shapes, p.runs = newTable[shape](), newTable[Run]()
+}
+
+// Reset forgets everything; the next page must be the first one.
+func (p *Projection) Reset() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.clear()
+	p.epoch++
+	p.changedAll = true
+	p.notify()
+	p.wake()
+}
+
+// Apply takes the next page. It takes all of it or, with an error, nothing.
+func (p *Projection) Apply(page Page) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if err := p.check(&page); err != nil {
+		return err
+	}
+	p.ledger = page.Ledger
+	if len(page.Records) == 0 {
+		return nil
+	}
+	for i := range page.Records {
+		p.add(&page.Records[i])
+	}
+	p.applied = page.Records[len(page.Records)-1].Sequence
+	p.notify()
+	p.wake()
+	return nil
+}
+
+func (p *Projection) wake() {
+	close(p.moved)
+	p.moved = make(chan struct{})
+}
+
+func (p *Projection) check(page *Page) error {
+	if page.Ledger == "" {
+		return errors.New("apply contacts: the page names no ledger")
+	}
+	if (p.ledger != "" && page.Ledger != p.ledger) || page.Sequence < p.applied {
+		return fmt.Errorf("apply contacts after sequence %d: %w", p.applied, ErrReplaced)
+	}
+	if page.After != p.applied {
+		return fmt.Errorf("apply contacts after sequence %d: the page follows %d", p.applied, page.After)
+	}
+	last := p.applied
+	for i := range page.Records {
+		r := &page.Records[i]
+		if r.Sequence <= last || r.Sequence > page.Sequence {
+			return fmt.Errorf("apply contacts after sequence %d: sequence %d is out of order", last, r.Sequence)
+		}
+		if !slices.Contains(events, r.Event) {
+			return fmt.Errorf("apply contacts: sequence %d has event %q, which this version of codb does not know: update it", r.Sequence, clip(string(r.Event)))
+		}
+		last = r.Sequence
+	}
+	return nil
+}
+
+func (p *Projection) add(r *Record) {
+	p.changed[r.Principal] = struct{}{}
+	e := entry{at: r.At.UnixNano(), sequence: r.Sequence}
+	if r.Event.Contact() && e.at < p.horizon {
+		return
+	}
+	e.shape = p.shapes.index(shape{
+		event: r.Event, brand: r.Brand, purpose: r.Purpose,
+		class: string(r.Class), channel: string(r.Channel), topic: r.Topic,
+	})
+	e.run = p.runs.index(r.Campaign.Run())
+	list := p.people[r.Principal]
+	// Most records are newer than all before them. Equal times keep the ledger's order.
+	i := len(list)
+	for i > 0 && list[i-1].at > e.at {
+		i--
+	}
+	p.people[r.Principal] = slices.Insert(grown(list), i, e)
+	p.entries++
+}
+
+// grown makes room for one entry more: a few at a time, for most people have
+// few.
+func grown(list []entry) []entry {
+	if len(list) < cap(list) {
+		return list
+	}
+	out := make([]entry, len(list), len(list)+1+len(list)/4)
+	copy(out, list)
+	return out
+}
+
+// Forget drops the contacts that no look-back from now on can see.
+func (p *Projection) Forget(now time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.horizon = now.Add(-p.lookBack).UnixNano()
+	for id, list := range p.people {
+		kept := make([]entry, 0, len(list))
+		for _, e := range list {
+			if e.at >= p.horizon || !p.shapes.list[e.shape].event.Contact() {
+				kept = append(kept, e)
+			}
+		}
+		if len(kept) == len(list) {
+			continue
+		}
+		p.entries -= len(list) - len(kept)
+		if len(kept) == 0 {
+			delete(p.people, id)
+		} else {
+			p.people[id] = kept
+		}
+	}
+}
+
+// Position is how far the projection has come.
+func (p *Projection) Position() Position {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	return Position{Ledger: p.ledger, Sequence: p.applied}
+}
+
+// Moved returns the position and a channel that is closed when it changes.
+func (p *Projection) Moved() (Position, <-chan struct{}) {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	return Position{Ledger: p.ledger, Sequence: p.applied}, p.moved
+}
+
+// Size is how many customers and how many records the projection holds.
+func (p *Projection) Size() (customers, records int) {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	return len(p.people), p.entries
+}
+
+// Signal receives when there is something for Changed to tell. It is for one
+// listener, the one that calls Changed.
+func (p *Projection) Signal() <-chan struct{} { return p.signal }
+
+// Changed lists the principals of whom something was learned since the last
+// call, in no order. all means that everything may have changed, and the list
+// is of no use then.
+func (p *Projection) Changed() (principals []string, all bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	all, p.changedAll = p.changedAll, false
+	if !all {
+		principals = make([]string, 0, len(p.changed))
+		for id := range p.changed {
+			principals = append(principals, id)
+		}
+	}
+	p.changed = map[string]struct{}{}
+	return principals, all
+}
+
+func (p *Projection) notify() {
+	select {
+	case p.signal <- struct{}{}:
+	default:
+	}
+}
+
+// View looks at the projection at an instant, without the contacts of the runs
+// that go on: a campaign's own contacts must not use up its own caps. It is
+// cheap, and sees what the projection learns later.
+type View struct {
+	p      *Projection
+	since  int64
+	except []Run
+}
+
+// View returns the view for a campaign whose present runs are except.
+func (p *Projection) View(now time.Time, except ...Run) View {
+	return View{p: p, since: now.Add(-p.lookBack).UnixNano(), except: except}
+}
+
+// Contacts is what policies may know of the principal's past, newest first,
+// and a version that changes whenever it does.
+func (v View) Contacts(principal string) (decision.Contacts, uint64) {
+	v.p.mu.RLock()
+	defer v.p.mu.RUnlock()
+	var c decision.Contacts
+	out, list := v.excluded(), v.p.people[principal]
+	version := newVersion(v.p.epoch)
+	for i := len(list) - 1; i >= 0; i-- {
+		e := list[i]
+		s := v.p.shapes.list[e.shape]
+		if v.hides(e, s, out) {
+			continue
+		}
+		version.add(e.sequence)
+		if s.event.Contact() {
+			c.Sent = append(c.Sent, decision.Contact{
+				At: e.at, Brand: s.brand, Purpose: s.purpose, Class: s.class, Channel: s.channel, Topic: s.topic,
+			})
+		} else {
+			c.Events = append(c.Events, decision.Event{Type: string(s.event), At: e.at, Brand: s.brand, Channel: s.channel})
+		}
+	}
+	return c, uint64(version)
+}
+
+// Version is that of Contacts, without building them.
+func (v View) Version(principal string) uint64 {
+	v.p.mu.RLock()
+	defer v.p.mu.RUnlock()
+	out, list := v.excluded(), v.p.people[principal]
+	version := newVersion(v.p.epoch)
+	for i := len(list) - 1; i >= 0; i-- {
+		if e := list[i]; !v.hides(e, v.p.shapes.list[e.shape], out) {
+			version.add(e.sequence)
+		}
+	}
+	return uint64(version)
+}
+
+// excluded finds the runs' numbers in the projection; a run of which nothing
+// is known has none.
+func (v View) excluded() []uint32 {
+	var out []uint32
+	for _, r := range v.except {
+		if i, ok := v.p.runs.at[r]; ok && r != (Run{}) {
+			out = append(out, i)
+		}
+	}
+	return out
+}
+
+func (v View) hides(e entry, s shape, except []uint32) bool {
+	return s.event.Contact() && (e.at < v.since || slices.Contains(except, e.run))
+}
+
+// version is a digest of the records that an answer was made of (FNV-1a, a word
+// at a time); records themselves never change.
+type version uint64
+
+func newVersion(epoch uint64) version {
+	v := version(14695981039346656037)
+	v.add(epoch)
+	return v
+}
+
+func (v *version) add(word uint64) {
+	*v = (*v ^ version(word)) * 1099511628211
+	*v ^= *v >> 29 // spreads the high bits, which a multiplication never carries down
+}
+
+// table numbers the few values that many records share.
+type table[T comparable] struct {
+	at   map[T]uint32
+	list []T
+}
+
+func newTable[T comparable]() table[T] { return table[T]{at: map[T]uint32{}} }
+
+func (t *table[T]) index(v T) uint32 {
+	i, ok := t.at[v]
+	if !ok {
+		i = uint32(len(t.list))
+		t.at[v] = i
+		t.list = append(t.list, v)
+	}
+	return i
+}
