@@ -53,7 +53,7 @@ func down(name string) error {
 	if err := os.RemoveAll(c.dir); err != nil {
 		return fmt.Errorf("remove the folder of the cluster: %w", err)
 	}
-	_ = os.Remove(filepath.Dir(c.dir)) // when it was the last one
+	removeRoot(filepath.Dir(c.dir))
 	progress("cluster %s is gone\n", name)
 	return nil
 }
@@ -102,9 +102,17 @@ func removeRubbish(name string) error {
 	if err := os.RemoveAll(dir); err != nil {
 		return fmt.Errorf("remove what an interrupted up left: %w", err)
 	}
-	_ = os.Remove(root)
+	removeRoot(root)
 	progress("cluster %s was never started; its folder is gone\n", name)
 	return nil
+}
+
+// removeRoot removes the state folder after its last cluster. It fails, as it
+// should, while there is another.
+func removeRoot(root string) {
+	if os.Remove(root) == nil && filepath.Base(filepath.Dir(root)) == "codb" {
+		_ = os.Remove(filepath.Dir(root))
+	}
 }
 
 // eventually repeats do until it succeeds: the kernel takes a moment to let go

@@ -217,8 +217,11 @@ func (c *Cluster) waitFor(ctx context.Context, args ...string) error {
 	}
 }
 
+// kubectl acts as the admin. Its cache is in the cluster's folder: in the home
+// folder it would stay behind.
 func (c *Cluster) kubectl(args ...string) (string, error) {
-	return output(append([]string{c.assets + "/kubectl", "--kubeconfig=" + c.kubeconfig("admin")}, args...)...)
+	return output(append([]string{c.assets + "/kubectl",
+		"--kubeconfig=" + c.kubeconfig("admin"), "--cache-dir=" + c.path("kubectl")}, args...)...)
 }
 
 // components are all processes of the cluster, in the order of their start.
