@@ -51,7 +51,8 @@ type BrandSpec struct {
 	// +listType=set
 	// +kubebuilder:validation:MaxItems=64
 	// +kubebuilder:validation:items:MaxLength=63
-	// +kubebuilder:validation:items:Pattern=`^[a-z0-9]([a-z0-9-]*[a-z0-9])?$`
+	// +kubebuilder:validation:items:XValidation:rule=`self.matches('^[a-z0-9]([a-z0-9-]*[a-z0-9])?$')`,message=`write a namespace's name: lower-case letters, digits and -`
+	// +kubebuilder:validation:items:XValidation:rule="!self.startsWith('kube-') && !(self in ['codb-system', 'codb-customers'])",message="a brand can't act from the namespaces of Kubernetes or codb: campaigns would stop everything else there; name a namespace of the marketers"
 	Namespaces []string `json:"namespaces,omitempty"`
 
 	// jurisdiction is where the brand is established.

@@ -46,17 +46,19 @@ type CampaignList struct {
 }
 
 // CampaignSpec is what a marketer wants to do.
-// +kubebuilder:validation:XValidation:rule="!has(self.audience.selector) || self.depth == 'Profiling'",message="an audience by selector picks people by what is known of them: it needs depth Profiling; or use audience.everyone",fieldPath=".depth"
-// +kubebuilder:validation:XValidation:rule="!has(self.schedule) || !has(self.schedule.cron) || (has(self.workload) && has(self.workload.cronJob)) || !has(self.workload)",message="schedule.cron needs workload.cronJob",fieldPath=".schedule"
+// +kubebuilder:validation:XValidation:rule="!has(self.audience.selector) || self.depth == 'Profiling'",messageExpression="'depth is ' + self.depth + ', but an audience by selector picks people by what is known of them: it needs depth Profiling; or use audience.everyone'",fieldPath=".depth"
+// +kubebuilder:validation:XValidation:rule="!has(self.workload) || !has(self.workload.cronJob) || (has(self.schedule) && has(self.schedule.cron))",message="workload.cronJob needs schedule.cron, for example 0 9 * * 1 for Mondays at nine",fieldPath=".workload.cronJob"
+// +kubebuilder:validation:XValidation:rule="!has(self.schedule) || !has(self.schedule.cron) || (has(self.workload) && has(self.workload.cronJob))",messageExpression="'cron ' + self.schedule.cron + ' is for workload.cronJob: set that, or leave cron out; a CronJob of your own keeps its own schedule'",fieldPath=".schedule.cron"
+// +kubebuilder:validation:XValidation:rule="!has(self.offer) || !has(self.offer.expires) || !has(self.schedule) || !has(self.schedule.notBefore) || self.offer.expires > self.schedule.notBefore",messageExpression="'the offer is void at %s, before the campaign may begin (schedule.notBefore %s): move one of them'.format([self.offer.expires, self.schedule.notBefore])",fieldPath=".offer.expires"
 // +kubebuilder:validation:XValidation:rule="has(self.workload) == has(oldSelf.workload)",message="workload can't be added or taken away later: make a new Campaign",fieldPath=".workload"
-// +kubebuilder:validation:XValidation:rule="self.brand == oldSelf.brand",message="brand can't be changed: make a new Campaign",fieldPath=".brand"
+// +kubebuilder:validation:XValidation:rule="self.brand == oldSelf.brand",messageExpression="'brand can\\'t be changed from ' + oldSelf.brand + ' to ' + self.brand + ': make a new Campaign'",fieldPath=".brand"
 type CampaignSpec struct {
 	// brand is the Brand that the campaign acts for. It must list the campaign's
 	// namespace.
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=63
-	// +kubebuilder:validation:Pattern=`^[a-z0-9]([a-z0-9-]*[a-z0-9])?$`
+	// +kubebuilder:validation:XValidation:rule=`self.matches('^[a-z0-9]([a-z0-9-]*[a-z0-9])?$')`,message=`write a Brand's name: lower-case letters, digits and -, for example acme`
 	Brand string `json:"brand"`
 
 	// purpose is what the contact is for; the Brand must declare it.
@@ -81,7 +83,7 @@ type CampaignSpec struct {
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=63
-	// +kubebuilder:validation:Pattern=`^[A-Za-z0-9][A-Za-z0-9._-]*$`
+	// +kubebuilder:validation:XValidation:rule=`self.matches('^[A-Za-z0-9][A-Za-z0-9._-]*$')`,message=`write a team or a role without spaces: letters, digits, '.', '_' and -, for example garden-team`
 	Owner string `json:"owner"`
 
 	// audience is who is meant: everyone who has a record, or a selection.
@@ -146,27 +148,32 @@ type AudienceSelector struct {
 	// lifeEvents of which the customer declared at least one that still counts.
 	// +optional
 	// +listType=set
+	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=10
 	LifeEvents []LifeEventType `json:"lifeEvents,omitempty"`
 	// lifeStages of which the customer is in one.
 	// +optional
 	// +listType=set
+	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=6
 	LifeStages []LifeStage `json:"lifeStages,omitempty"`
 	// jurisdictions of which the customer is in one; DE covers DE-BY.
 	// +optional
 	// +listType=set
+	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=64
 	Jurisdictions []Jurisdiction `json:"jurisdictions,omitempty"`
 	// languages of which the customer was asked in one; fr covers fr-CA.
 	// +optional
 	// +listType=set
+	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=32
 	Languages []Language `json:"languages,omitempty"`
 	// labels of the CustomerConsent that must have these values.
 	// +optional
 	// +listType=map
 	// +listMapKey=key
+	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=8
 	Labels []LabelMatch `json:"labels,omitempty"`
 }
@@ -177,6 +184,7 @@ type LabelMatch struct {
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=317
+	// +kubebuilder:validation:XValidation:rule=`self.matches('^([a-z0-9]([a-z0-9.-]*[a-z0-9])?/)?[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$')`,message=`write a label's key, for example tier or acme.example/tier`
 	Key string `json:"key"`
 	// values of which the label has one.
 	// +required
@@ -184,6 +192,7 @@ type LabelMatch struct {
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=16
 	// +kubebuilder:validation:items:MaxLength=63
+	// +kubebuilder:validation:items:XValidation:rule=`self.matches('^([A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?)?$')`,message=`write a label's value: letters, digits, '.', '_' and -, for example gold`
 	Values []string `json:"values"`
 }
 
@@ -209,7 +218,8 @@ type Holdout struct {
 }
 
 // Schedule bounds a campaign in time: [notBefore, notAfter).
-// +kubebuilder:validation:XValidation:rule="!has(self.notBefore) || !has(self.notAfter) || self.notAfter > self.notBefore",message="notAfter must be later than notBefore",fieldPath=".notAfter"
+// +kubebuilder:validation:XValidation:rule="!has(self.notBefore) || !has(self.notAfter) || self.notAfter > self.notBefore",messageExpression="'%s is not later than notBefore, %s: the campaign could never run'.format([self.notAfter, self.notBefore])",fieldPath=".notAfter"
+// +kubebuilder:validation:XValidation:rule="!has(self.timeZone) || has(self.cron)",messageExpression="'timeZone ' + self.timeZone + ' is for cron alone: set cron too, or leave timeZone out; notBefore and notAfter carry their own offset'",fieldPath=".timeZone"
 type Schedule struct {
 	// notBefore is the first instant at which the campaign may run. Unset: now.
 	// +optional
@@ -221,6 +231,7 @@ type Schedule struct {
 	// +optional
 	// +kubebuilder:validation:MinLength=9
 	// +kubebuilder:validation:MaxLength=64
+	// +kubebuilder:validation:XValidation:rule=`self.matches('^[0-9A-Za-z*/,?-]+( [0-9A-Za-z*/,?-]+){4}$')`,message=`write five fields with single spaces: minute, hour, day of month, month, day of week, for example 0 9 * * 1`
 	Cron string `json:"cron,omitempty"`
 	// timeZone of cron. Unset: UTC.
 	// +optional
@@ -229,6 +240,7 @@ type Schedule struct {
 
 // Workload is what sends: exactly one of job and cronJob.
 // +kubebuilder:validation:XValidation:rule="has(self.job) != has(self.cronJob)",message="set exactly one of job and cronJob"
+// +kubebuilder:validation:XValidation:rule="has(self.job) == has(oldSelf.job)",message="a job can't become a cronJob later, nor the reverse: make a new Campaign"
 type Workload struct {
 	// job runs once for each generation of the Campaign that is released.
 	// +optional
@@ -240,13 +252,13 @@ type Workload struct {
 
 // JobTemplate is the narrow part of a Job that a marketer may choose: no host
 // paths, privileges, foreign service accounts or nodes.
-// +kubebuilder:validation:XValidation:rule="!has(self.parallelism) || !has(self.completions) || self.parallelism <= self.completions",message="parallelism can't exceed completions",fieldPath=".parallelism"
+// +kubebuilder:validation:XValidation:rule="!has(self.parallelism) || !has(self.completions) || self.parallelism <= self.completions",messageExpression="'parallelism %d exceeds completions %d: lower the one or raise the other'.format([self.parallelism, self.completions])",fieldPath=".parallelism"
 type JobTemplate struct {
 	// image of the sender.
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=512
-	// +kubebuilder:validation:Pattern=`^[a-z0-9][A-Za-z0-9./:_@-]*$`
+	// +kubebuilder:validation:XValidation:rule=`self.matches('^[a-z0-9][A-Za-z0-9./:_@-]*$')`,message=`write an image without spaces, for example registry.example/mailer@sha256:...`
 	Image string `json:"image"`
 
 	// imagePullPolicy. Unset: IfNotPresent.
@@ -309,7 +321,7 @@ type EnvLiteral struct {
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=128
-	// +kubebuilder:validation:Pattern=`^[A-Za-z_][A-Za-z0-9_]*$`
+	// +kubebuilder:validation:XValidation:rule=`self.matches('^[A-Za-z_][A-Za-z0-9_]*$')`,message=`write a variable's name of letters, digits and _, for example TEMPLATE`
 	Name string `json:"name"`
 	// value of the variable. Unset: empty.
 	// +optional
@@ -322,12 +334,12 @@ type Resources struct {
 	// cpu requested, for example 100m.
 	// +optional
 	// +kubebuilder:validation:MaxLength=12
-	// +kubebuilder:validation:Pattern=`^([0-9]+m|[0-9]+(\.[0-9]{1,3})?)$`
+	// +kubebuilder:validation:XValidation:rule=`self.matches('^([1-9][0-9]*m|[0-9]+([.][0-9]{1,3})?)$')`,message=`write cores, for example 2 or 0.5, or thousandths of one, for example 100m`
 	CPU string `json:"cpu,omitempty"`
 	// memory requested and limited, for example 256Mi.
 	// +optional
 	// +kubebuilder:validation:MaxLength=12
-	// +kubebuilder:validation:Pattern=`^[1-9][0-9]*(Ki|Mi|Gi|K|M|G)?$`
+	// +kubebuilder:validation:XValidation:rule=`self.matches('^[1-9][0-9]*(Ki|Mi|Gi|k|M|G)?$')`,message=`write bytes, for example 256Mi or 1Gi`
 	Memory string `json:"memory,omitempty"`
 }
 

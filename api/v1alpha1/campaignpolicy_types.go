@@ -98,29 +98,36 @@ type PolicyMatch struct {
 	// brands, by name.
 	// +optional
 	// +listType=set
+	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=64
 	// +kubebuilder:validation:items:MaxLength=63
+	// +kubebuilder:validation:items:XValidation:rule=`self.matches('^[a-z0-9]([a-z0-9-]*[a-z0-9])?$')`,message=`write a Brand's name: lower-case letters, digits and -, for example acme`
 	Brands []string `json:"brands,omitempty"`
 	// purposes, by term.
 	// +optional
 	// +listType=set
+	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=32
 	Purposes []Purpose `json:"purposes,omitempty"`
 	// classes of purposes.
 	// +optional
 	// +listType=set
+	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=2
 	Classes []PurposeClass `json:"classes,omitempty"`
 	// channels of the campaign.
 	// +optional
 	// +listType=set
+	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=8
 	Channels []Channel `json:"channels,omitempty"`
 	// namespaces in which the campaign lives.
 	// +optional
 	// +listType=set
+	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=64
 	// +kubebuilder:validation:items:MaxLength=63
+	// +kubebuilder:validation:items:XValidation:rule=`self.matches('^[a-z0-9]([a-z0-9-]*[a-z0-9])?$')`,message=`write a namespace's name: lower-case letters, digits and -`
 	Namespaces []string `json:"namespaces,omitempty"`
 }
 
@@ -130,18 +137,19 @@ type RuleUse struct {
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=63
-	// +kubebuilder:validation:Pattern=`^[a-z0-9]([a-z0-9-]*[a-z0-9])?$`
+	// +kubebuilder:validation:XValidation:rule=`self.matches('^[a-z0-9]([a-z0-9-]*[a-z0-9])?$')`,message=`write lower-case letters, digits and -, for example quiet-hours`
 	Name string `json:"name"`
 
 	// rule is the library rule. Unset: the rule called name.
 	// +optional
 	// +kubebuilder:validation:MaxLength=63
-	// +kubebuilder:validation:Pattern=`^[a-z0-9]([a-z0-9-]*[a-z0-9])?$`
+	// +kubebuilder:validation:XValidation:rule=`self.matches('^[a-z0-9]([a-z0-9-]*[a-z0-9])?$')`,message=`write lower-case letters, digits and -, for example quiet-hours`
 	Rule string `json:"rule,omitempty"`
 
 	// with are the rule's parameters, as its schema says. Unset: its defaults.
 	// +optional
 	// +kubebuilder:validation:Type=object
+	// +kubebuilder:validation:MaxProperties=32
 	// +kubebuilder:pruning:PreserveUnknownFields
 	With *runtime.RawExtension `json:"with,omitempty"`
 }
@@ -163,12 +171,14 @@ type PolicyTest struct {
 	// Basic.
 	// +optional
 	// +kubebuilder:validation:Type=object
+	// +kubebuilder:validation:MaxProperties=32
 	// +kubebuilder:pruning:PreserveUnknownFields
 	Campaign *runtime.RawExtension `json:"campaign,omitempty"`
 
 	// customer holds fields of a CustomerConsent's spec.
 	// +required
 	// +kubebuilder:validation:Type=object
+	// +kubebuilder:validation:MaxProperties=32
 	// +kubebuilder:pruning:PreserveUnknownFields
 	Customer runtime.RawExtension `json:"customer"`
 
@@ -205,6 +215,8 @@ type TestContact struct {
 }
 
 // TestExpectation is what a case must come out as.
+// +kubebuilder:validation:XValidation:rule="self.verdict != 'Allow' || !has(self.reasons) || size(self.reasons) == 0",messageExpression="'an Allow has no reasons, but ' + self.reasons[0] + ' is expected: take the reasons away, or expect Hold or Deny'",fieldPath=".reasons"
+// +kubebuilder:validation:XValidation:rule="!has(self.until) || self.verdict == 'Hold'",messageExpression="'only a Hold ends, but the verdict expected is ' + self.verdict + ': take until away, or expect Hold'",fieldPath=".until"
 type TestExpectation struct {
 	// verdict of this policy alone, without the floor.
 	// +required
@@ -231,6 +243,8 @@ type Thresholds struct {
 	// maxDeniedPercent is the greatest share of the audience that may be denied.
 	// Unset: any.
 	// +optional
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=100
 	MaxDeniedPercent *Percent `json:"maxDeniedPercent,omitempty"`
 }
 

@@ -48,6 +48,7 @@ type ConsentReviewSpec struct {
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:XValidation:rule=`self.matches('^[a-z0-9]([a-z0-9-]*[a-z0-9])?$')`,message=`write the customer's principal id, the name of a CustomerConsent: lower-case letters, digits and -`
 	Customer string `json:"customer"`
 
 	// at is the instant to answer for. Unset: when the question is read.
@@ -61,11 +62,13 @@ type NamespacedReference struct {
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:XValidation:rule=`self.matches('^[a-z0-9]([a-z0-9-]*[a-z0-9])?$')`,message=`write a namespace's name: lower-case letters, digits and -`
 	Namespace string `json:"namespace"`
 	// name of the object.
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:XValidation:rule=`self.matches('^[a-z0-9]([a-z0-9-]*[a-z0-9])?$')`,message=`write a Campaign's name: lower-case letters, digits and -`
 	Name string `json:"name"`
 }
 

@@ -12,10 +12,11 @@ import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 // +kubebuilder:selectablefield:JSONPath=`.status.summary`
 // +kubebuilder:printcolumn:name="Given",type=string,JSONPath=`.status.summary`,description="What the answers amount to now"
 // +kubebuilder:printcolumn:name="Brands",type=integer,JSONPath=`.status.brandsGiven`,description="Brands that may contact this customer for something"
-// +kubebuilder:printcolumn:name="Until",type=date,JSONPath=`.status.nextChange`,description="When that changes by itself"
+// +kubebuilder:printcolumn:name="Until",type=string,JSONPath=`.status.nextChange`,description="When that changes by itself"
 // +kubebuilder:printcolumn:name="Zone",type=string,JSONPath=`.spec.timeZone`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 // +kubebuilder:validation:XValidation:rule="self.metadata.name.matches('^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$')",message="the name is the opaque principal id: at most 63 of a-z, 0-9 and -; never an address or a name"
+// +kubebuilder:validation:XValidation:rule="!has(self.spec.guardian) || self.spec.guardian.ref != self.metadata.name",messageExpression="self.metadata.name + ' can\\'t be their own guardian: write the guardian\\'s principal id'",fieldPath=".spec.guardian.ref"
 type CustomerConsent struct {
 	metav1.TypeMeta `json:",inline"`
 	// +optional
@@ -40,6 +41,7 @@ type CustomerConsentList struct {
 
 // CustomerConsentSpec is what one customer decided. Whatever is absent is not
 // allowed.
+// +kubebuilder:validation:XValidation:rule="!has(self.timeZoneSource) || has(self.timeZone)",messageExpression="self.timeZoneSource + ' says who stated timeZone, and there is none: set timeZone, or take this away'",fieldPath=".timeZoneSource"
 type CustomerConsentSpec struct {
 	// optOut, when set, beats everything below: nobody may contact this
 	// customer for marketing. One field, so that one patch is enough.
@@ -147,7 +149,7 @@ type Guardian struct {
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=63
-	// +kubebuilder:validation:Pattern=`^[a-z0-9]([a-z0-9-]*[a-z0-9])?$`
+	// +kubebuilder:validation:XValidation:rule=`self.matches('^[a-z0-9]([a-z0-9-]*[a-z0-9])?$')`,message=`write the guardian's own principal id: lower-case letters, digits and -`
 	Ref string `json:"ref"`
 
 	// authorizedAt is when the guardian authorised the minor's answers. Unset:
@@ -157,7 +159,7 @@ type Guardian struct {
 }
 
 // Pause is a holiday from marketing: [from, until).
-// +kubebuilder:validation:XValidation:rule="self.until > self.from",message="until must be later than from",fieldPath=".until"
+// +kubebuilder:validation:XValidation:rule="self.until > self.from",messageExpression="'%s is not later than from, %s: the pause would be empty'.format([self.until, self.from])",fieldPath=".until"
 type Pause struct {
 	// from is the first instant of the pause.
 	// +required
@@ -168,13 +170,14 @@ type Pause struct {
 }
 
 // FrequencyCap is a ceiling on contacts, not a target.
-// +kubebuilder:validation:XValidation:rule="self.window == 'Rolling' ? has(self.length) && !has(self.zone) : has(self.zone) && !has(self.length)",message="a Rolling window needs length (for example 168h) and takes no zone; a calendar window needs zone and takes no length",fieldPath=".window"
+// +kubebuilder:validation:XValidation:rule="self.window != 'Rolling' || (has(self.length) && !has(self.zone))",message="a Rolling window needs length, for example 168h, and takes no zone",fieldPath=".length"
+// +kubebuilder:validation:XValidation:rule="self.window == 'Rolling' || (has(self.zone) && !has(self.length))",messageExpression="'a ' + self.window + ' window needs zone, for example Europe/Berlin, and takes no length'",fieldPath=".zone"
 type FrequencyCap struct {
 	// name tells this cap from the customer's others.
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=32
-	// +kubebuilder:validation:Pattern=`^[a-z0-9]([a-z0-9-]*[a-z0-9])?$`
+	// +kubebuilder:validation:XValidation:rule=`self.matches('^[a-z0-9]([a-z0-9-]*[a-z0-9])?$')`,message=`write lower-case letters, digits and -, for example mine`
 	Name string `json:"name"`
 
 	// max is the greatest number of contacts in the window; 0 allows none.
@@ -191,7 +194,7 @@ type FrequencyCap struct {
 	// +optional
 	// +kubebuilder:validation:MinLength=2
 	// +kubebuilder:validation:MaxLength=5
-	// +kubebuilder:validation:Pattern=`^[1-9][0-9]{0,3}h$`
+	// +kubebuilder:validation:XValidation:rule=`self.matches('^[1-9][0-9]{0,3}h$')`,message=`write whole hours, for example 168h for seven days`
 	Length string `json:"length,omitempty"`
 
 	// zone in which a calendar window begins.
@@ -213,7 +216,7 @@ type FrequencyCap struct {
 }
 
 // LifeEvent is something that happened in a customer's life.
-// +kubebuilder:validation:XValidation:rule="!has(self.expirationDate) || self.expirationDate > self.eventDate",message="expirationDate must be later than eventDate",fieldPath=".expirationDate"
+// +kubebuilder:validation:XValidation:rule="!has(self.expirationDate) || self.expirationDate > self.eventDate",messageExpression="'%s is not later than eventDate, %s: nobody could ever use it'.format([self.expirationDate, self.eventDate])",fieldPath=".expirationDate"
 type LifeEvent struct {
 	// eventType is what happened.
 	// +required
@@ -233,7 +236,7 @@ type Relationship struct {
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=63
-	// +kubebuilder:validation:Pattern=`^[a-z0-9]([a-z0-9-]*[a-z0-9])?$`
+	// +kubebuilder:validation:XValidation:rule=`self.matches('^[a-z0-9]([a-z0-9-]*[a-z0-9])?$')`,message=`write a Brand's name: lower-case letters, digits and -, for example acme`
 	Brand string `json:"brand"`
 
 	// depth is how far the brand may go. Unset: Basic.
@@ -295,10 +298,12 @@ type Reward struct {
 // Grant is one answer of one customer to one brand about one purpose over one
 // channel. It counts in [effectiveFrom, effectiveTo).
 //
-// +kubebuilder:validation:XValidation:rule="!has(self.effectiveTo) || !has(self.effectiveFrom) || self.effectiveTo > self.effectiveFrom",message="effectiveTo must be later than effectiveFrom",fieldPath=".effectiveTo"
-// +kubebuilder:validation:XValidation:rule="!has(self.effectiveTo) || self.effectiveTo > self.captureDate",message="effectiveTo must be later than captureDate",fieldPath=".effectiveTo"
-// +kubebuilder:validation:XValidation:rule="!has(self.doubleConsentCaptureDate) || self.doubleConsentCaptureDate >= self.captureDate",message="doubleConsentCaptureDate can't be earlier than captureDate",fieldPath=".doubleConsentCaptureDate"
-// +kubebuilder:validation:XValidation:rule="(self.consentType == 'ImpliedConsent') == has(self.impliedBy)",message="consentType ImpliedConsent needs impliedBy (the purchase, contract or inquiry that implies it), and no other type takes it",fieldPath=".impliedBy"
+// +kubebuilder:validation:XValidation:rule="!has(self.effectiveFrom) || self.effectiveFrom >= self.captureDate",messageExpression="'%s is earlier than captureDate, %s: an answer doesn\\'t reach back before it was given'.format([self.effectiveFrom, self.captureDate])",fieldPath=".effectiveFrom"
+// +kubebuilder:validation:XValidation:rule="!has(self.effectiveTo) || !has(self.effectiveFrom) || self.effectiveTo > self.effectiveFrom",messageExpression="'%s is not later than effectiveFrom, %s: the answer would never count'.format([self.effectiveTo, self.effectiveFrom])",fieldPath=".effectiveTo"
+// +kubebuilder:validation:XValidation:rule="!has(self.effectiveTo) || self.effectiveTo > self.captureDate",messageExpression="'%s is not later than captureDate, %s: the answer would never count'.format([self.effectiveTo, self.captureDate])",fieldPath=".effectiveTo"
+// +kubebuilder:validation:XValidation:rule="!has(self.doubleConsentCaptureDate) || self.doubleConsentCaptureDate >= self.captureDate",messageExpression="'%s is earlier than captureDate, %s: a confirmation follows the answer'.format([self.doubleConsentCaptureDate, self.captureDate])",fieldPath=".doubleConsentCaptureDate"
+// +kubebuilder:validation:XValidation:rule="(self.consentType == 'ImpliedConsent') == has(self.impliedBy)",messageExpression="'consentType is ' + self.consentType + ': ImpliedConsent needs impliedBy (the purchase, contract or inquiry that implies it), and no other type takes it'",fieldPath=".impliedBy"
+// +kubebuilder:validation:XValidation:rule="!(self.status in ['ConsentGiven', 'RenewedConsentGiven']) || !(oldSelf.status in ['ConsentRefused', 'ConsentWithdrawn', 'ConsentRevoked', 'ConsentInvalidated', 'ConsentExpired']) || self.captureDate > oldSelf.captureDate",messageExpression="'status was %s: only a new answer turns it into %s; set captureDate to when that was given, later than %s'.format([oldSelf.status, self.status, oldSelf.captureDate])",fieldPath=".captureDate"
 type Grant struct {
 	// purpose is what the answer is about.
 	// +required
@@ -363,7 +368,7 @@ type Grant struct {
 	// artifact is a reference to the proof, kept elsewhere; never the proof.
 	// +optional
 	// +kubebuilder:validation:MaxLength=128
-	// +kubebuilder:validation:Pattern=`^[A-Za-z0-9][A-Za-z0-9:/._-]*$`
+	// +kubebuilder:validation:XValidation:rule=`self.matches('^[A-Za-z0-9][A-Za-z0-9:/._-]*$')`,message=`write a reference without spaces, for example scan:2026/000123; never an address`
 	Artifact string `json:"artifact,omitempty"`
 }
 
@@ -387,7 +392,7 @@ type PrivacyNotice struct {
 	// digest of the text as it was shown, sha256:<hex>.
 	// +optional
 	// +kubebuilder:validation:MaxLength=71
-	// +kubebuilder:validation:Pattern=`^sha256:[0-9a-f]{64}$`
+	// +kubebuilder:validation:XValidation:rule=`self.matches('^sha256:[0-9a-f]{64}$')`,message=`write sha256: and 64 hexadecimal digits`
 	Digest string `json:"digest,omitempty"`
 }
 

@@ -4,7 +4,7 @@ package v1alpha1
 // (DPV) or of the brand's own, as declared in Brand.spec.purposes.
 // +kubebuilder:validation:MinLength=1
 // +kubebuilder:validation:MaxLength=63
-// +kubebuilder:validation:Pattern=`^[A-Z][A-Za-z0-9]*$`
+// +kubebuilder:validation:XValidation:rule=`self.matches('^[A-Z][A-Za-z0-9]*$')`,message=`write the purpose as one word of letters and digits with a capital first, for example Marketing`
 type Purpose string
 
 // PurposeClass tells promotion from service: policies and caps say which of
@@ -37,7 +37,7 @@ const (
 // Topic is a subject of the brand's communication, for example Garden.
 // +kubebuilder:validation:MinLength=1
 // +kubebuilder:validation:MaxLength=63
-// +kubebuilder:validation:Pattern=`^[A-Z][A-Za-z0-9]*$`
+// +kubebuilder:validation:XValidation:rule=`self.matches('^[A-Z][A-Za-z0-9]*$')`,message=`write the topic as one word of letters and digits with a capital first, for example Garden`
 type Topic string
 
 // Depth is how far a relationship goes; each step includes those before it.
@@ -118,20 +118,20 @@ type LifeStage string
 // reads as false.
 // +kubebuilder:validation:MinLength=2
 // +kubebuilder:validation:MaxLength=6
-// +kubebuilder:validation:Pattern=`^[A-Z]{2}(-[A-Z0-9]{1,3})?$`
+// +kubebuilder:validation:XValidation:rule=`self.matches('^[A-Z]{2}(-[A-Z0-9]{1,3})?$')`,message=`write an ISO 3166 code, for example DE or US-CA`
 type Jurisdiction string
 
 // Language is a BCP 47 tag of a language, optionally with a region: de, fr-CA.
 // +kubebuilder:validation:MinLength=2
 // +kubebuilder:validation:MaxLength=6
-// +kubebuilder:validation:Pattern=`^[a-z]{2,3}(-[A-Z]{2})?$`
+// +kubebuilder:validation:XValidation:rule=`self.matches('^[a-z]{2,3}(-[A-Z]{2})?$')`,message=`write a language tag, for example de or fr-CA`
 type Language string
 
 // TimeZone is a name of the IANA time zone database, for example
 // Europe/Berlin. An offset is not a zone: it is wrong half of the year.
 // +kubebuilder:validation:MinLength=3
 // +kubebuilder:validation:MaxLength=40
-// +kubebuilder:validation:Pattern=`^(UTC|[A-Z][A-Za-z0-9_+-]+(/[A-Z][A-Za-z0-9_+-]+){1,2})$`
+// +kubebuilder:validation:XValidation:rule=`self.matches('^(UTC|[A-Z][A-Za-z0-9_+-]+(/[A-Z][A-Za-z0-9_+-]+){1,2})$')`,message=`write a zone of the IANA database, for example Europe/Berlin, or UTC; an offset or an abbreviation is wrong for half of the year`
 type TimeZone string
 
 // Weekday is a day of the week in the zone that applies.
@@ -149,7 +149,7 @@ type Date string
 // excluded. An end at or before start lies on the next day: 21:00 to 08:00 is
 // one night, counted to the day on which it starts. Overlapping windows are
 // united.
-// +kubebuilder:validation:XValidation:rule="self.start != self.end",message="start and end must differ: a window from 08:00 to 08:00 is empty; write 00:00 to 24:00 for the whole day",fieldPath=".end"
+// +kubebuilder:validation:XValidation:rule="self.start != self.end",messageExpression="'a window from ' + self.start + ' to ' + self.end + ' is empty: start and end must differ; write 00:00 to 24:00 for the whole day'",fieldPath=".end"
 type DailyWindow struct {
 	// days on which the window starts. At least one.
 	// +required
@@ -162,14 +162,14 @@ type DailyWindow struct {
 	// +required
 	// +kubebuilder:validation:MinLength=5
 	// +kubebuilder:validation:MaxLength=5
-	// +kubebuilder:validation:Pattern=`^([01][0-9]|2[0-3]):[0-5][0-9]$`
+	// +kubebuilder:validation:XValidation:rule=`self.matches('^([01][0-9]|2[0-3]):[0-5][0-9]$')`,message=`write HH:MM on a 24-hour clock, 00:00 to 23:59, for example 09:30`
 	Start string `json:"start"`
 
 	// end is the first minute after the window, HH:MM, up to 24:00.
 	// +required
 	// +kubebuilder:validation:MinLength=5
 	// +kubebuilder:validation:MaxLength=5
-	// +kubebuilder:validation:Pattern=`^(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)$`
+	// +kubebuilder:validation:XValidation:rule=`self.matches('^(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)$')`,message=`write HH:MM on a 24-hour clock, 00:00 to 24:00, for example 21:30`
 	End string `json:"end"`
 }
 
@@ -187,7 +187,5 @@ const (
 	WindowCalendarWeek CapWindow = "CalendarWeek"
 )
 
-// Percent is a whole number of hundredths, 0 to 100.
-// +kubebuilder:validation:Minimum=0
-// +kubebuilder:validation:Maximum=100
+// Percent is a whole number of hundredths; each field says its bounds.
 type Percent int32
