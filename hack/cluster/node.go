@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"text/template"
 	"time"
@@ -90,6 +91,7 @@ func missingPackages() []string {
 	if cniFolder() == "" {
 		missing = append(missing, "containernetworking-plugins")
 	}
+	slices.Sort(missing)
 	return missing
 }
 
