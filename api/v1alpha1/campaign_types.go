@@ -61,7 +61,8 @@ type CampaignSpec struct {
 	// +kubebuilder:validation:XValidation:rule=`self.matches('^[a-z0-9]([a-z0-9-]*[a-z0-9])?$')`,message=`write a Brand's name: lower-case letters, digits and -, for example acme`
 	Brand string `json:"brand"`
 
-	// purpose is what the contact is for; the Brand must declare it.
+	// purpose is what the contact is for, for example Marketing. The Brand must
+	// declare it; otherwise the campaign is blocked.
 	// +required
 	Purpose Purpose `json:"purpose"`
 
@@ -69,12 +70,16 @@ type CampaignSpec struct {
 	// +required
 	Channel Channel `json:"channel"`
 
-	// topic is the subject. Unset: the campaign has none, and grants for certain
-	// topics don't cover it.
+	// topic is the subject, for example Garden. Unset: the campaign has none,
+	// and grants for certain topics don't cover it.
 	// +optional
 	Topic Topic `json:"topic,omitempty"`
 
-	// depth is how far the campaign uses the relationship. Unset: Basic.
+	// depth is how far the campaign uses the relationship, each step including
+	// those before it: Basic (what the customer asked for), Analytics (counts
+	// over many people), Tracking (what one person did), Profiling (picking
+	// people by what is known of them). Who agreed to less is denied. Unset:
+	// Basic.
 	// +optional
 	// +kubebuilder:default=Basic
 	Depth Depth `json:"depth,omitempty"`
@@ -210,7 +215,8 @@ type Offer struct {
 
 // Holdout keeps people un-contacted, to measure what a campaign does.
 type Holdout struct {
-	// percent of the audience.
+	// percent of the audience that is not contacted, 1 to 90. Who is in it is
+	// fixed for the life of the campaign.
 	// +required
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=90
@@ -261,7 +267,7 @@ type JobTemplate struct {
 	// +kubebuilder:validation:XValidation:rule=`self.matches('^[a-z0-9][A-Za-z0-9./:_@-]*$')`,message=`write an image without spaces, for example registry.example/mailer@sha256:...`
 	Image string `json:"image"`
 
-	// imagePullPolicy. Unset: IfNotPresent.
+	// imagePullPolicy says when the node fetches the image. Unset: IfNotPresent.
 	// +optional
 	// +kubebuilder:default=IfNotPresent
 	// +kubebuilder:validation:Enum=Always;IfNotPresent;Never
@@ -380,16 +386,23 @@ type CampaignStatus struct {
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
 
-	// verdict is the answer for the whole campaign. Unset: Pending.
+	// verdict is the answer for the whole campaign: Allowed (everyone who is
+	// meant), PartlyAllowed (some; a workload that draws permits would run for
+	// them), Held (nobody now, some later, or a person's order), Blocked (nobody,
+	// or a threshold is missed), Pending (not decided, or the question can't be
+	// asked now). Unset: Pending.
 	// +optional
 	Verdict CampaignVerdict `json:"verdict,omitempty"`
 
-	// why is the answer in one line: the first reasons with their counts.
+	// why is the answer in one line: the code that decides, then the most
+	// frequent reasons with their numbers of people.
 	// +optional
 	// +kubebuilder:validation:MaxLength=256
 	Why string `json:"why,omitempty"`
 
-	// workload is what the campaign's Jobs and CronJobs do.
+	// workload is what the campaign's Jobs and CronJobs do: None (there is none
+	// yet), Suspended, Running, Stopping (pods are on their way out), Complete or
+	// Failed.
 	// +optional
 	Workload WorkloadState `json:"workload,omitempty"`
 

@@ -41,7 +41,10 @@ type CampaignDecisionSpec struct {
 	// campaign that was judged.
 	// +required
 	Campaign CampaignReference `json:"campaign"`
-	// verdict for the whole campaign.
+	// verdict for the whole campaign: Allowed (everyone who is meant),
+	// PartlyAllowed (some), Held (nobody now, some later, or a person's order),
+	// Blocked (nobody, or a threshold is missed) or Pending (the question could
+	// not be asked).
 	// +required
 	Verdict CampaignVerdict `json:"verdict"`
 	// decidedAt is the instant that the policies were given as now.
@@ -99,7 +102,7 @@ type ReasonCount struct {
 	// +required
 	// +kubebuilder:validation:MaxLength=63
 	Code string `json:"code"`
-	// verdict that the reason leads to.
+	// verdict that the reason leads to, Hold or Deny.
 	// +required
 	Verdict Verdict `json:"verdict"`
 	// policy that gave it; floor for codb's built-in floor; empty where codb

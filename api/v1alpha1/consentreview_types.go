@@ -12,7 +12,7 @@ import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 // +kubebuilder:printcolumn:name="Campaign",type=string,JSONPath=`.spec.campaign.name`
 // +kubebuilder:printcolumn:name="Customer",type=string,JSONPath=`.spec.customer`
 // +kubebuilder:printcolumn:name="Verdict",type=string,JSONPath=`.status.verdict`
-// +kubebuilder:printcolumn:name="Reasons",type=string,JSONPath=`.status.reasons[*].code`
+// +kubebuilder:printcolumn:name="Why",type=string,JSONPath=`.status.why`
 // +kubebuilder:printcolumn:name="Until",type=string,priority=1,JSONPath=`.status.until`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 type ConsentReview struct {
@@ -74,9 +74,15 @@ type NamespacedReference struct {
 
 // ConsentReviewStatus is an answer.
 type ConsentReviewStatus struct {
-	// verdict for this customer. Unset: not answered yet.
+	// verdict for this customer: Allow, Hold (not now, but later without
+	// anyone's doing) or Deny. Unset: not answered yet.
 	// +optional
 	Verdict Verdict `json:"verdict,omitempty"`
+	// why is the answer in one line: the codes of the reasons that count,
+	// sorted, with commas between. Unset for an Allow.
+	// +optional
+	// +kubebuilder:validation:MaxLength=256
+	Why string `json:"why,omitempty"`
 	// reasons for it, sorted; none for an Allow.
 	// +optional
 	// +listType=atomic

@@ -186,7 +186,9 @@ type FrequencyCap struct {
 	// +kubebuilder:validation:Maximum=1000
 	Max int32 `json:"max"`
 
-	// window says how time is measured.
+	// window says how time is measured: Rolling looks back length from the
+	// moment of the contact; CalendarDay starts at midnight in zone; CalendarWeek
+	// starts on Monday at midnight in zone.
 	// +required
 	Window CapWindow `json:"window"`
 
@@ -201,7 +203,8 @@ type FrequencyCap struct {
 	// +optional
 	Zone TimeZone `json:"zone,omitempty"`
 
-	// counts are the classes of contacts that count against the cap.
+	// counts are the classes of contacts that count against the cap: Marketing,
+	// Service (invoices, recalls), or both.
 	// +required
 	// +listType=set
 	// +kubebuilder:validation:MinItems=1
@@ -239,7 +242,11 @@ type Relationship struct {
 	// +kubebuilder:validation:XValidation:rule=`self.matches('^[a-z0-9]([a-z0-9-]*[a-z0-9])?$')`,message=`write a Brand's name: lower-case letters, digits and -, for example acme`
 	Brand string `json:"brand"`
 
-	// depth is how far the brand may go. Unset: Basic.
+	// depth is how far the brand may go, each step including those before it:
+	// Basic (what the customer asked for), Analytics (counts over many people),
+	// Tracking (what this person did), Profiling (picking this person by what is
+	// known). They map to the IEEE 7012 agreements SD-BASE, -A, -AT, -ATP.
+	// Unset: Basic.
 	// +optional
 	// +kubebuilder:default=Basic
 	Depth Depth `json:"depth,omitempty"`
@@ -319,7 +326,10 @@ type Grant struct {
 	// +kubebuilder:validation:MaxItems=32
 	Topics []Topic `json:"topics,omitempty"`
 
-	// status is the answer.
+	// status is the answer, in the words of DPV. Only ConsentGiven and
+	// RenewedConsentGiven allow a contact. An answer that was defaulted, or
+	// imported without proof, is ConsentUnknown. ConsentWithdrawn: by the
+	// customer; ConsentRevoked: by somebody else, a guardian for instance.
 	// +required
 	Status ConsentStatus `json:"status"`
 
