@@ -96,7 +96,7 @@ func (c *Cluster) controllerManager() component {
 			"--kubeconfig=" + config,
 			"--authentication-kubeconfig=" + config,
 			"--authorization-kubeconfig=" + config,
-			"--leader-elect=false", // it is alone, and so starts at once
+			"--leader-elect=false",                       // it is alone, and so starts at once
 			"--kube-api-qps=200", "--kube-api-burst=200", // at the default of 20 it is the slowest part of up
 			"--use-service-account-credentials",
 			"--service-account-private-key-file=" + c.pki("service-account.key"),
