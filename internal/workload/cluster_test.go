@@ -1,0 +1,242 @@
+package workload_test
+
+import (
+	"context"
+	"os"
+	"testing"
+	"time"
+
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/codb-dev/codb/api/v1alpha1"
+	"github.com/codb-dev/codb/internal/workload"
+	"github.com/codb-dev/codb/test/apiserver"
+)
+
+// These tests run on a real apiserver with Kubernetes' own Job, CronJob and
+// garbage collection controllers. There is no node: what a kubelet would do to
+// a pod, the tests do.
+var env *apiserver.Env
+
+func TestMain(m *testing.M) {
+	os.Exit(apiserver.Run(m, apiserver.Options{Controllers: true}, func(e *apiserver.Env) { env = e }))
+}
+
+var proof = workload.Evidence{Decision: "spring-1", PolicyDigest: "sha256:00", ConsentRevision: "crd/7"}
+
+// scene is one campaign in a namespace of its own.
+type scene struct {
+	*testing.T
+	keeper   *workload.Keeper
+	campaign *v1alpha1.Campaign
+}
+
+func newScene(t *testing.T, change func(*v1alpha1.CampaignSpec)) *scene {
+	t.Helper()
+	t.Parallel()
+	c := &v1alpha1.Campaign{
+		ObjectMeta: metav1.ObjectMeta{
+			Name:      "spring",
+			Namespace: env.Namespace(t, map[string]string{"pod-security.kubernetes.io/enforce": "restricted"}),
+		},
+		Spec: v1alpha1.CampaignSpec{
+			Brand: "acme", Purpose: "DirectMarketing", Channel: v1alpha1.ChannelEmail, Owner: "crm-team",
+			Audience: v1alpha1.Audience{Everyone: &v1alpha1.Everyone{}},
+			Workload: &v1alpha1.Workload{Job: sender()},
+		},
+	}
+	if change != nil {
+		change(&c.Spec)
+	}
+	if err := env.Client.Create(t.Context(), c); err != nil {
+		t.Fatal(err)
+	}
+	return &scene{T: t, keeper: &workload.Keeper{Client: env.Client}, campaign: c}
+}
+
+func sender() *v1alpha1.JobTemplate {
+	return &v1alpha1.JobTemplate{Image: "example.com/mailer:1", Command: []string{"/send"}}
+}
+
+func (s *scene) ensure() {
+	s.Helper()
+	if err := s.keeper.Ensure(s.Context(), s.campaign); err != nil {
+		s.Fatal(err)
+	}
+}
+
+func (s *scene) observe() workload.Observation {
+	s.Helper()
+	o, err := s.keeper.Observe(s.Context(), s.campaign)
+	if err != nil {
+		s.Fatal(err)
+	}
+	return o
+}
+
+func (s *scene) hold(mode string) {
+	s.Helper()
+	if err := s.keeper.Hold(s.Context(), s.campaign, s.observe(), mode, "ConsentWithdrawn"); err != nil {
+		s.Fatal(err)
+	}
+}
+
+// release lets go what may go; the Job controller may write between the look
+// and the release, so a conflict is tried again, as a reconciler would.
+func (s *scene) release() (names []string) {
+	s.Helper()
+	s.until("released", func(ctx context.Context) (bool, error) {
+		runs, err := s.keeper.Release(ctx, s.campaign, s.observe(), proof)
+		for _, r := range runs {
+			names = append(names, r.Name)
+		}
+		return err == nil, ignoreConflict(err)
+	})
+	return names
+}
+
+func ignoreConflict(err error) error {
+	if apierrors.IsConflict(err) {
+		return nil
+	}
+	return err
+}
+
+// change applies a new spec, as a marketer would.
+func (s *scene) change(f func(*v1alpha1.CampaignSpec)) {
+	s.Helper()
+	f(&s.campaign.Spec)
+	if err := env.Client.Update(s.Context(), s.campaign); err != nil {
+		s.Fatal(err)
+	}
+}
+
+// ranOnce records a release, as the campaign's reconciler would.
+func (s *scene) ranOnce() {
+	s.campaign.Status.Released = &v1alpha1.Release{Generation: s.campaign.Generation, Run: workload.RunHash(&s.campaign.Spec), At: metav1.Now()}
+}
+
+func (s *scene) until(what string, f func(context.Context) (bool, error)) {
+	s.Helper()
+	if err := wait.PollUntilContextTimeout(s.Context(), 20*time.Millisecond, 60*time.Second, true, f); err != nil {
+		s.Fatalf("wait until %s: %v; now %+v", what, err, s.observe())
+	}
+}
+
+func (s *scene) untilState(want v1alpha1.WorkloadState) {
+	s.Helper()
+	s.until(string(want), func(context.Context) (bool, error) { return s.observe().State == want, nil })
+}
+
+func (s *scene) job(name string) *batchv1.Job {
+	s.Helper()
+	var j batchv1.Job
+	if err := env.Client.Get(s.Context(), client.ObjectKey{Namespace: s.campaign.Namespace, Name: name}, &j); err != nil {
+		s.Fatal(err)
+	}
+	return &j
+}
+
+func (s *scene) cronJob(name string) *batchv1.CronJob {
+	s.Helper()
+	var j batchv1.CronJob
+	if err := env.Client.Get(s.Context(), client.ObjectKey{Namespace: s.campaign.Namespace, Name: name}, &j); err != nil {
+		s.Fatal(err)
+	}
+	return &j
+}
+
+func (s *scene) pods() []corev1.Pod {
+	s.Helper()
+	var pods corev1.PodList
+	if err := env.Client.List(s.Context(), &pods, client.InNamespace(s.campaign.Namespace)); err != nil {
+		s.Fatal(err)
+	}
+	return pods.Items
+}
+
+// podStarts waits for the Job's only pod and puts it on a node that is not
+// there, so that it has to be asked to end.
+func (s *scene) podStarts() *corev1.Pod {
+	s.Helper()
+	s.until("there is a pod", func(context.Context) (bool, error) { return len(s.pods()) == 1, nil })
+	pod := &s.pods()[0]
+	binding := &corev1.Binding{Target: corev1.ObjectReference{Kind: "Node", Name: "nowhere"}}
+	if err := env.Client.SubResource("binding").Create(s.Context(), pod, binding); err != nil {
+		s.Fatal(err)
+	}
+	s.podSays(pod, corev1.PodRunning)
+	return pod
+}
+
+func (s *scene) podSays(pod *corev1.Pod, phase corev1.PodPhase) {
+	s.Helper()
+	patch := client.RawPatch("application/merge-patch+json", []byte(`{"status":{"phase":"`+string(phase)+`"}}`))
+	if err := env.Client.Status().Patch(s.Context(), pod, patch); err != nil {
+		s.Fatal(err)
+	}
+}
+
+// podEnds does what a kubelet does when a pod has ended that was deleted.
+func (s *scene) podEnds(pod *corev1.Pod) {
+	s.Helper()
+	s.podSays(pod, corev1.PodFailed)
+	if err := env.Client.Delete(s.Context(), pod, client.GracePeriodSeconds(0)); client.IgnoreNotFound(err) != nil {
+		s.Fatal(err)
+	}
+}
+
+// settled waits until the Job controller has nothing more to write.
+func (s *scene) settled(name string) *batchv1.Job {
+	s.Helper()
+	s.until("suspended, says the Job controller", func(context.Context) (bool, error) {
+		for _, c := range s.job(name).Status.Conditions {
+			if c.Type == batchv1.JobSuspended && c.Status == corev1.ConditionTrue {
+				return true, nil
+			}
+		}
+		return false, nil
+	})
+	return s.job(name)
+}
+
+// label makes an existing Job of the campaign.
+func (s *scene) existing(name string, change func(*batchv1.Job)) *batchv1.Job {
+	s.Helper()
+	label := map[string]string{v1alpha1.LabelCampaign: s.campaign.Name}
+	j := &batchv1.Job{
+		ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: s.campaign.Namespace, Labels: label},
+		Spec: batchv1.JobSpec{Suspend: ptr.To(true), Template: corev1.PodTemplateSpec{
+			ObjectMeta: metav1.ObjectMeta{Labels: label}, Spec: legacyPod(),
+		}},
+	}
+	if change != nil {
+		change(j)
+	}
+	if err := env.Client.Create(s.Context(), j); err != nil {
+		s.Fatal(err)
+	}
+	return j
+}
+
+// legacyPod is what somebody else wrote, good enough for the namespace.
+func legacyPod() corev1.PodSpec {
+	return corev1.PodSpec{
+		RestartPolicy: corev1.RestartPolicyNever,
+		SecurityContext: &corev1.PodSecurityContext{
+			RunAsNonRoot: ptr.To(true), SeccompProfile: &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault},
+		},
+		Containers: []corev1.Container{{
+			Name: "c", Image: "example.com/legacy:1",
+			SecurityContext: &corev1.SecurityContext{
+				AllowPrivilegeEscalation: ptr.To(false), Capabilities: &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}},
+			},
+		}},
+	}
+}
