@@ -91,15 +91,24 @@ type Campaign struct {
 	Name       string `json:"name"`
 	UID        string `json:"uid"`
 	Generation int64  `json:"generation"`
+	// Job is the UID of the Job that was released. Absent: contacts were not
+	// released with a Job.
+	Job string `json:"job,omitempty"`
 }
 
-// Run is one release of a campaign.
-func (c Campaign) Run() Run { return Run{UID: c.UID, Generation: c.Generation} }
+// Run is one release of a campaign: a Job, or else a generation of it.
+func (c Campaign) Run() Run {
+	if c.Job != "" {
+		return Run{UID: c.UID, Job: c.Job}
+	}
+	return Run{UID: c.UID, Generation: c.Generation}
+}
 
 // Run tells the releases of one campaign apart.
 type Run struct {
 	UID        string
 	Generation int64
+	Job        string
 }
 
 // Result is what became of one record of an append.

@@ -149,6 +149,9 @@ func campaign(c Campaign) *FieldError {
 	if c.UID == "" || len(c.UID) > 63 || !token.MatchString(c.UID) {
 		return &FieldError{"campaign.uid", clip(c.UID), "the Campaign's metadata.uid"}
 	}
+	if e := optional("campaign.job", c.Job, token, 63, "the Job's metadata.uid"); e != nil {
+		return e
+	}
 	if c.Generation < 1 {
 		return &FieldError{"campaign.generation", fmt.Sprint(c.Generation), "the Campaign's metadata.generation, 1 or more"}
 	}
