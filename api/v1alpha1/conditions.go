@@ -90,6 +90,8 @@ const (
 	CodeAlreadyReleased = "AlreadyReleased"
 	// CodeWorkloadUnsafe: a labelled workload is not one that codb can hold.
 	CodeWorkloadUnsafe = "WorkloadUnsafe"
+	// CodeCampaignUnknown: a review asked about a campaign that does not exist.
+	CodeCampaignUnknown = "CampaignUnknown"
 	// CodeNoConsent: a review asked about a customer who has no record.
 	CodeNoConsent = "NoConsent"
 	// CodeNotTargeted: a review asked about a customer outside the audience.

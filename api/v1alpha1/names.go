@@ -14,6 +14,10 @@ const (
 	// namespace that it works for. It can't be changed once set.
 	LabelCampaign = Group + "/campaign"
 
+	// LabelPolicy on a ControllerRevision names the CampaignPolicy whose text it
+	// keeps.
+	LabelPolicy = Group + "/policy"
+
 	// LabelClass tells a reserved object from a person's or team's own one.
 	LabelClass = Group + "/class"
 	// ClassFence marks the object whose writes show that a cache is current.

@@ -133,6 +133,23 @@ func missedThreshold(n v1alpha1.Counts, thresholds []v1alpha1.Thresholds) string
 	return ""
 }
 
+// Facts is what policies may know about the campaign, whose purpose is of the
+// class.
+func Facts(c *v1alpha1.Campaign, class v1alpha1.PurposeClass) Campaign {
+	f := Campaign{
+		Name: c.Name, Namespace: c.Namespace, Brand: c.Spec.Brand, Owner: c.Spec.Owner,
+		Purpose: string(c.Spec.Purpose), PurposeClass: string(class),
+		Channel: string(c.Spec.Channel), Topic: string(c.Spec.Topic), Depth: string(c.Spec.Depth),
+	}
+	if f.Depth == "" {
+		f.Depth = string(v1alpha1.DepthBasic)
+	}
+	if c.Spec.Holdout != nil {
+		f.HoldoutPercent = int32(c.Spec.Holdout.Percent)
+	}
+	return f
+}
+
 // Class is the class of a purpose that the brand declares; empty: it doesn't.
 func Class(brand *v1alpha1.Brand, purpose v1alpha1.Purpose) v1alpha1.PurposeClass {
 	for _, p := range brand.Spec.Purposes {
