@@ -31,8 +31,8 @@ const (
 	// Admission is what the apiserver itself enforces. Mutation is the half of
 	// it that needs Kubernetes 1.36; without it a campaign Job that is not born
 	// suspended is refused instead of being suspended.
-	Admission Part = "admission"
-	Mutation  Part = "mutation"
+	Admission Part = "admission/validating"
+	Mutation  Part = "admission/mutating"
 	Webhook   Part = "webhook"
 	Policy    Part = "policy"
 	Samples   Part = "samples"

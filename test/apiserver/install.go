@@ -3,11 +3,13 @@ package apiserver
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	consentv1 "github.com/codb-dev/codb/api/v1alpha1"
 	"github.com/codb-dev/codb/config"
+	"github.com/codb-dev/codb/internal/admission"
 )
 
 // Install applies codb's namespaces, roles and admission policies.
@@ -26,5 +28,35 @@ func (e *Env) Install(ctx context.Context, o Options) error {
 			return fmt.Errorf("apply %s %s: %w", u.GetKind(), u.GetName(), err)
 		}
 	}
-	return nil
+	return e.awaitAdmission(ctx, o)
+}
+
+// awaitAdmission asks until the policies are in force: the apiserver takes
+// them up some hundred milliseconds after they are stored.
+func (e *Env) awaitAdmission(ctx context.Context, o Options) error {
+	operator := o.Values.Operator
+	if operator == "" {
+		operator = consentv1.OperatorUsername
+	}
+	c, err := e.clientAs(operator)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
+	defer cancel()
+	var last error
+	for {
+		err := admission.Probe(ctx, c)
+		if err == nil {
+			return nil
+		}
+		if ctx.Err() == nil {
+			last = err
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("wait for the admission policies: %w", last)
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
 }

@@ -30,11 +30,15 @@ func (e *Env) ConfigAs(user string, groups ...string) *rest.Config {
 // groups; give "system:masters" to leave only admission in the way.
 func (e *Env) As(t testing.TB, user string, groups ...string) client.Client {
 	t.Helper()
-	c, err := client.New(e.ConfigAs(user, groups...), client.Options{Scheme: e.Scheme, Mapper: e.Client.RESTMapper()})
+	c, err := e.clientAs(user, groups...)
 	if err != nil {
 		t.Fatalf("make a client for %s: %v", user, err)
 	}
 	return c
+}
+
+func (e *Env) clientAs(user string, groups ...string) (client.Client, error) {
+	return client.New(e.ConfigAs(user, groups...), client.Options{Scheme: e.Scheme, Mapper: e.Client.RESTMapper()})
 }
 
 // Namespace makes a namespace of the test's own, with the labels given, and
