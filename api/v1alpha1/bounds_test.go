@@ -12,7 +12,7 @@ import (
 func TestConsentAtItsBounds(t *testing.T) {
 	k := kinds(t)["CustomerConsent"]
 	if errs := k.Check(crd.LargestConsent("c-1"), nil); len(errs) > 0 {
-		t.Fatalf("the largest consent is refused: %v", errs.ToAggregate())
+		t.Fatalf("the largest consent is refused: %s", errs)
 	}
 
 	spec := func(o crd.Object) crd.Object { return o["spec"].(crd.Object) }
@@ -48,7 +48,7 @@ func TestConsentAtItsBounds(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			o := crd.LargestConsent("c-1")
 			tc.change(o)
-			if got := fmt.Sprint(k.Check(o, nil).ToAggregate()); !strings.Contains(got, tc.want) {
+			if got := fmt.Sprint(k.Check(o, nil)); !strings.Contains(got, tc.want) {
 				t.Errorf("Check = %s, want %s", got, tc.want)
 			}
 		})

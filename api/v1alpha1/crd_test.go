@@ -50,11 +50,7 @@ func samples(t *testing.T) map[string]*crd.Sample {
 }
 
 func messages(k *crd.Kind, s *crd.Sample) []string {
-	var out []string
-	for _, err := range k.Check(copied(s.Object), copied(s.Old)) {
-		out = append(out, err.Error())
-	}
-	return out
+	return k.Check(copied(s.Object), copied(s.Old))
 }
 
 func copied(o crd.Object) crd.Object {

@@ -320,10 +320,11 @@ type Grant struct {
 	// +required
 	Channel Channel `json:"channel"`
 
-	// topics that the answer covers. Empty: every topic.
+	// topics that the answer covers. Empty: every topic. They are one answer:
+	// whoever applies them replaces them all.
 	// +optional
-	// +listType=set
-	// +kubebuilder:validation:MaxItems=32
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=16
 	Topics []Topic `json:"topics,omitempty"`
 
 	// status is the answer, in the words of DPV. Only ConsentGiven and

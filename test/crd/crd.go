@@ -109,23 +109,30 @@ func load(file string) (*Kind, error) {
 }
 
 // Check says why the apiserver would refuse object, as a change of old where
-// old is not nil. Defaults are filled into object and old.
-func (k *Kind) Check(object, old Object) field.ErrorList {
-	unknown := pruning.PruneWithOptions(object, k.structural, true, structuralschema.UnknownFieldPathOptions{TrackUnknownFieldPaths: true})
-	var errs field.ErrorList
-	for _, path := range unknown {
-		errs = append(errs, field.Forbidden(field.NewPath(path), "unknown field"))
+// old is not nil, in the apiserver's words. Unknown fields are refused, as by
+// kubectl apply. Defaults are filled into object and old.
+func (k *Kind) Check(object, old Object) []string {
+	track := structuralschema.UnknownFieldPathOptions{TrackUnknownFieldPaths: true}
+	if unknown := pruning.PruneWithOptions(object, k.structural, true, track); len(unknown) > 0 {
+		for i, path := range unknown {
+			unknown[i] = fmt.Sprintf("unknown field %q", path)
+		}
+		return unknown
 	}
 	defaulting.Default(object, k.structural)
 	if old != nil {
 		defaulting.Default(old, k.structural)
 	}
-	errs = append(errs, validation.ValidateCustomResource(nil, object, k.schema)...)
+	errs := validation.ValidateCustomResource(nil, object, k.schema)
 	errs = append(errs, listtype.ValidateListSetsAndMaps(nil, k.structural, object)...)
-	if blocks(errs) {
-		return errs
+	if !blocks(errs) {
+		errs = append(errs, evaluate(k.rules, k.structural, object, old)...)
 	}
-	return append(errs, evaluate(k.rules, k.structural, object, old)...)
+	var messages []string
+	for _, err := range errs {
+		messages = append(messages, err.Error())
+	}
+	return messages
 }
 
 // blocks says whether an error keeps the apiserver from evaluating rules.

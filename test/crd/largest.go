@@ -41,7 +41,7 @@ func relationship(i int) any {
 
 func grant(i int) any {
 	return Object{
-		"purpose": long("P", i, 63), "channel": "InApp", "topics": list(MaxTopics, topic),
+		"purpose": long("P", i, 63), "channel": "InApp", "topics": list(16, topic),
 		"status": "ConsentRequestDeferred", "consentType": "ImpliedConsent", "legalBasis": "LegitimateInterest",
 		"captureDate": "2026-03-01T09:00:00Z", "captureSource": "PreferenceCentre",
 		"doubleConsentCaptureDate": "2026-03-01T09:04:00Z",
@@ -51,9 +51,6 @@ func grant(i int) any {
 		"artifact":      long("a", 0, 128),
 	}
 }
-
-// MaxTopics is how many topics one grant may name.
-const MaxTopics = 32
 
 func consentCap(i int) any {
 	return Object{
