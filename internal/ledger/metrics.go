@@ -1,0 +1,73 @@
+package ledger
+
+import (
+	"errors"
+	"os"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+
+	"github.com/codb-dev/codb/internal/contacts"
+)
+
+type metrics struct {
+	records *prometheus.CounterVec
+	seconds prometheus.Histogram
+	sizes   prometheus.Histogram
+}
+
+func newMetrics(r prometheus.Registerer, f *File) *metrics {
+	p := promauto.With(r)
+	p.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "consent_ledger_sequence", Help: "Sequence of the ledger's latest record.",
+	}, func() float64 { return float64(f.Sequence()) })
+	p.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "consent_ledger_file_bytes", Help: "Size of the ledger's file.",
+	}, func() float64 {
+		info, err := os.Stat(f.path)
+		if err != nil {
+			return 0
+		}
+		return float64(info.Size())
+	})
+	return &metrics{
+		records: p.NewCounterVec(prometheus.CounterOpts{
+			Name: "consent_ledger_records_total", Help: "Records that were to be appended, by what became of them: appended, duplicate, conflict, full, failed.",
+		}, []string{"result"}),
+		seconds: p.NewHistogram(prometheus.HistogramOpts{
+			Name: "consent_ledger_commit_duration_seconds", Help: "Time of one commit, with the sync of the disk.",
+			Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 10},
+		}),
+		sizes: p.NewHistogram(prometheus.HistogramOpts{
+			Name: "consent_ledger_commit_records", Help: "Records that shared one commit.",
+			Buckets: []float64{1, 4, 16, 64, 256, 1024, 4096},
+		}),
+	}
+}
+
+func (m *metrics) committed(records uint64, d time.Duration) {
+	m.sizes.Observe(float64(records))
+	m.seconds.Observe(d.Seconds())
+}
+
+func (m *metrics) appended(r *request) {
+	if r.err != nil {
+		result := "failed"
+		switch {
+		case errors.Is(r.err, contacts.ErrConflict):
+			result = "conflict"
+		case errors.Is(r.err, contacts.ErrFull):
+			result = "full"
+		}
+		m.records.WithLabelValues(result).Add(float64(len(r.records)))
+		return
+	}
+	for _, x := range r.results {
+		if x.Duplicate {
+			m.records.WithLabelValues("duplicate").Inc()
+		} else {
+			m.records.WithLabelValues("appended").Inc()
+		}
+	}
+}
