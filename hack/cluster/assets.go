@@ -39,6 +39,7 @@ var (
 		kubernetesAsset("kube-apiserver"),
 		kubernetesAsset("kubectl"),
 	}
+	// Tests of Jobs need Kubernetes' own controllers too.
 	controlPlaneAssets = append(envtestAssets[:3:3], kubernetesAsset("kube-controller-manager"))
 	nodeAssets         = []asset{
 		kubernetesAsset("kube-scheduler"),
@@ -49,12 +50,12 @@ var (
 )
 
 func runAssets(o *options) error {
-	wanted := envtestAssets
-	if o.all {
-		wanted = controlPlaneAssets
-		if runtime.GOOS == "linux" {
-			wanted = append(wanted[:4:4], nodeAssets...)
-		}
+	wanted := controlPlaneAssets
+	switch {
+	case o.controllers:
+		wanted = controlPlaneAssets[3:]
+	case o.all && runtime.GOOS == "linux":
+		wanted = append(controlPlaneAssets[:4:4], nodeAssets...)
 	}
 	dir, err := ensureAssets(wanted)
 	if err != nil {

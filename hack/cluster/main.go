@@ -23,8 +23,8 @@ const usage = `cluster brings up a real local Kubernetes ` + kubernetesVersion +
   cluster stop COMPONENT          kill one component (SIGKILL): ` + stoppable + `
   cluster start COMPONENT         start it again
   cluster restart-component COMPONENT
-  cluster assets [--all]          build etcd, kube-apiserver and kubectl for KUBEBUILDER_ASSETS
-                                  (or everything), print their directory
+  cluster assets [--all]          build etcd, kube-apiserver, kubectl and kube-controller-manager for
+                                  KUBEBUILDER_ASSETS (or everything), print their directory
 
 Every verb but assets and status takes --name (default codb). "cluster VERB -h" lists the flags of a verb.
 `
@@ -45,11 +45,12 @@ func main() {
 
 // options are the flags of all verbs; each verb registers the ones it reads.
 type options struct {
-	name  string
-	all   bool
-	raw   bool
-	up    upOptions
-	wants []string // positional arguments
+	name        string
+	all         bool
+	controllers bool
+	raw         bool
+	up          upOptions
+	wants       []string // positional arguments
 }
 
 func run(verb string, args []string) error {
@@ -85,6 +86,7 @@ func run(verb string, args []string) error {
 	case "assets":
 		do = runAssets
 		flags.BoolVar(&o.all, "all", false, "build the binaries of a whole cluster with a node")
+		flags.BoolVar(&o.controllers, "controllers", false, "build kube-controller-manager alone")
 	default:
 		return fmt.Errorf("no such verb; %q lists them", "cluster help")
 	}

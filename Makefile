@@ -1,0 +1,46 @@
+# codb: make demo shows the main job on a real cluster, make test tests it.
+# Both install what they need themselves.
+
+SHELL := /usr/bin/env bash -o pipefail
+.DEFAULT_GOAL := help
+TOOL := go tool -modfile=hack/tools.mod
+
+.PHONY: help
+help: ## say what there is
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: ## bring up a cluster, run codb on it, and show a campaign being held and released
+	@hack/demo.sh
+
+.PHONY: demo-down
+demo-down: ## take down what the demo brought up
+	@hack/demo.sh down
+
+.PHONY: test
+test: ## all tests: pure, Rego, samples, and on a real apiserver; race detector on
+	@hack/test.sh
+
+.PHONY: build
+build: ## build bin/codb
+	go build -trimpath -o bin/codb ./cmd/codb
+
+.PHONY: generate
+generate: ## write the CRDs, deepcopy functions and reference pages anew
+	$(TOOL) controller-gen object paths=./api/... crd:generateEmbeddedObjectMeta=false output:crd:dir=config/crd/bases
+	go generate ./...
+	gofmt -w api
+
+.PHONY: verify
+verify: generate ## fail if anything generated, formatted or vetted differs from what is committed
+	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); exit 1; }
+	go vet ./...
+	git diff --exit-code
+
+.PHONY: bench
+bench: ## measure; docs/benchmarks.md says what and how
+	go test -run '^$$' -bench . -benchmem ./internal/...
+
+.PHONY: assets
+assets: ## print the folder with the etcd and kube-apiserver that the tests use
+	@hack/assets.sh

@@ -1,0 +1,10 @@
+#!/usr/bin/env bash
+# Runs every test of both modules, with the race detector, against a real
+# kube-apiserver that it gets itself. Arguments go to go test.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+hack/need.sh go gcc
+KUBEBUILDER_ASSETS=$(hack/assets.sh)
+export KUBEBUILDER_ASSETS
+go -C hack/cluster test ./...
+CGO_ENABLED=1 go test -race "$@" ./...
