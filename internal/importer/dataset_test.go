@@ -87,7 +87,7 @@ func TestEveryRowIsAcceptable(t *testing.T) {
 			}
 			delete(object, "status")
 			if errs := kind.Check(object, nil); len(errs) > 0 {
-				t.Fatalf("profile %s, line %d: %v", profile, r.Line, errs.ToAggregate())
+				t.Fatalf("profile %s, line %d: %v", profile, r.Line, errs)
 			}
 		}
 	}
