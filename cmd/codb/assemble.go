@@ -1,0 +1,131 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+
+	"k8s.io/apimachinery/pkg/util/validation/field"
+	"k8s.io/client-go/rest"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
+
+	"github.com/codb-dev/codb/api/v1alpha1"
+	"github.com/codb-dev/codb/controllers/brand"
+	"github.com/codb-dev/codb/controllers/campaign"
+	"github.com/codb-dev/codb/controllers/campaignpolicy"
+	"github.com/codb-dev/codb/controllers/consentreview"
+	"github.com/codb-dev/codb/controllers/customerconsent"
+	"github.com/codb-dev/codb/internal/admission"
+	"github.com/codb-dev/codb/internal/consentstore"
+	"github.com/codb-dev/codb/internal/contacts"
+	"github.com/codb-dev/codb/internal/gate"
+	"github.com/codb-dev/codb/internal/policy"
+	"github.com/codb-dev/codb/internal/webhook"
+	"github.com/codb-dev/codb/internal/workload"
+	"github.com/codb-dev/codb/policies"
+)
+
+// assemble marries the rooms of the house: it is the one place that knows all
+// of them.
+func assemble(ctx context.Context, mgr manager.Manager, cfg *rest.Config, o operatorOptions, cert *certificate) error {
+	lib, err := policy.LoadLibrary(policies.FS)
+	if err != nil {
+		return fmt.Errorf("load the policy library: %w", err)
+	}
+	sandbox := policy.NewSandbox(lib, policy.Options{Workers: o.sandboxes})
+	book := policy.NewBook(lib, sandbox)
+
+	consents := consentstore.New(mgr.GetClient(), o.customers)
+	if err := consents.Watch(ctx, mgr.GetCache()); err != nil {
+		return err
+	}
+	ledger, err := followGate(ctx, mgr, cfg)
+	if err != nil {
+		return err
+	}
+	keeper := &workload.Keeper{Client: mgr.GetClient(), Live: mgr.GetAPIReader()}
+	admitted := func(ctx context.Context) error { return admission.Probe(ctx, mgr.GetClient()) }
+
+	if err := mgr.Add(manager.RunnableFunc(func(ctx context.Context) error {
+		<-ctx.Done()
+		return sandbox.Close()
+	})); err != nil {
+		return err
+	}
+	if err := mgr.Add(onStart(func(ctx context.Context) error { return cert.register(ctx, mgr.GetClient(), &o) })); err != nil {
+		return err
+	}
+	if err := mgr.AddReadyzCheck("consents", func(*http.Request) error {
+		if !consents.Synced() {
+			return fmt.Errorf("consents are still arriving")
+		}
+		return nil
+	}); err != nil {
+		return err
+	}
+	for _, c := range []interface{ SetupWithManager(ctrl.Manager) error }{
+		&brand.Reconciler{Client: mgr.GetClient(), Events: mgr.GetEventRecorder("codb")},
+		&customerconsent.Reconciler{Client: mgr.GetClient(), Clock: systemClock, Workers: 4},
+		&campaignpolicy.Reconciler{
+			Client: mgr.GetClient(), Checker: sandbox, Library: lib, Book: book,
+			Namespace: v1alpha1.SystemNamespace, Events: mgr.GetEventRecorder("codb"),
+		},
+		&campaign.Reconciler{
+			Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Consents: consents, Policies: book, Contacts: ledger,
+			Keeper: keeper, Admitted: admitted, Clock: systemClock, Events: mgr.GetEventRecorder("codb"), Workers: o.workers,
+		},
+		&consentreview.Reconciler{
+			Client: mgr.GetClient(), Consents: consents, Policies: book, Contacts: ledger, Keeper: keeper, Clock: systemClock,
+		},
+		webhook.Policies{Check: compiles(sandbox)},
+	} {
+		if err := c.SetupWithManager(mgr); err != nil {
+			return fmt.Errorf("set up %T: %w", c, err)
+		}
+	}
+	return nil
+}
+
+// followGate keeps the projection of the contact ledger up to date. A gate that
+// is not there yet is waited for: until then nothing is released.
+func followGate(ctx context.Context, mgr manager.Manager, cfg *rest.Config) (past, error) {
+	p := past{projection: contacts.NewProjection(contacts.LookBack), gate: &lateGate{}, clock: systemClock}
+	return p, mgr.Add(manager.RunnableFunc(func(ctx context.Context) error {
+		return p.gate.run(ctx, func(ctx context.Context) (*gate.Client, error) {
+			return dialGate(ctx, cfg, mgr.GetAPIReader(), v1alpha1.OperatorServiceAccount, gate.ClientOptions{Metrics: metrics.Registry})
+		}, p.projection)
+	}))
+}
+
+// compiles marries the sandbox with the webhook.
+func compiles(sandbox *policy.Sandbox) webhook.Check {
+	return func(ctx context.Context, p *v1alpha1.CampaignPolicy) (field.ErrorList, []string, error) {
+		report, err := sandbox.Check(ctx, policy.FromObject(p))
+		if err != nil {
+			return nil, nil, err
+		}
+		var wrong field.ErrorList
+		for _, problem := range report.Problems {
+			wrong = append(wrong, &field.Error{
+				Type: field.ErrorTypeInvalid, Field: problem.Field, BadValue: field.OmitValueType{}, Detail: problem.String(),
+			})
+		}
+		var failing []string
+		for _, t := range report.Tests {
+			if !t.Passed {
+				failing = append(failing, fmt.Sprintf("%s: want %s, got %s", t.Name, t.Want, t.Got))
+			}
+		}
+		return wrong, failing, nil
+	}
+}
+
+// onStart runs once at the start, in every replica.
+type onStart func(context.Context) error
+
+func (f onStart) Start(ctx context.Context) error { return f(ctx) }
+
+// NeedLeaderElection says no: every replica serves the webhook.
+func (f onStart) NeedLeaderElection() bool { return false }

@@ -1,0 +1,97 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/clock"
+
+	"github.com/codb-dev/codb/api/v1alpha1"
+	"github.com/codb-dev/codb/controllers/campaign"
+	"github.com/codb-dev/codb/internal/audience"
+	"github.com/codb-dev/codb/internal/contacts"
+	"github.com/codb-dev/codb/internal/gate"
+	"github.com/codb-dev/codb/internal/importer"
+)
+
+// past marries the projection of the contact ledger with the gate that feeds
+// it: what the controllers know of customers' contacts.
+type past struct {
+	projection *contacts.Projection
+	gate       *lateGate
+	clock      clock.Clock
+}
+
+// View leaves out what the runs that go on now have added.
+func (p past) View(campaign types.UID, jobs []types.UID) audience.Ledger {
+	runs := make([]contacts.Run, len(jobs))
+	for i, job := range jobs {
+		runs[i] = contacts.Run{UID: string(campaign), Job: string(job)}
+	}
+	return p.projection.View(p.clock.Now(), runs...)
+}
+
+// Sequence is the last record that the views know.
+func (p past) Sequence() uint64 { return p.projection.Position().Sequence }
+
+// Current brings the views up to everything acknowledged before the call.
+func (p past) Current(ctx context.Context) error {
+	return p.gate.Fence(ctx, p.projection)
+}
+
+// Healthy is nil while the ledger can be read.
+func (p past) Healthy() error { return p.gate.Healthy() }
+
+// Changed is closed when the views learn something.
+func (p past) Changed() <-chan struct{} {
+	_, moved := p.projection.Moved()
+	return moved
+}
+
+// Record tells the ledger who counts as contacted by a run. The key is made of
+// run and principal, so that a retry records nobody twice; then the views are
+// brought up to it, so that the next release sees it.
+func (p past) Record(ctx context.Context, r campaign.Released) error {
+	records := make([]contacts.Record, 0, len(r.Principals))
+	for _, id := range r.Principals {
+		records = append(records, contacts.Record{
+			Key: fmt.Sprintf("run/%s/%s", r.Run, id), At: r.At, Principal: id, Event: contacts.Released,
+			Brand: r.Campaign.Brand, Purpose: r.Campaign.Purpose, Class: v1alpha1.PurposeClass(r.Campaign.PurposeClass),
+			Channel: v1alpha1.Channel(r.Campaign.Channel), Topic: r.Campaign.Topic,
+			Campaign: contacts.Campaign{
+				Namespace: r.Campaign.Namespace, Name: r.Campaign.Name, UID: string(r.UID), Generation: r.Generation, Job: string(r.Run),
+			},
+			PolicyDigest: r.PolicyDigest, ConsentRevision: r.ConsentRevision,
+		})
+	}
+	if err := p.gate.Append(ctx, records); err != nil {
+		return err
+	}
+	return p.Current(ctx)
+}
+
+// imported appends what an import says of the past.
+type imported struct{ gate *gate.Client }
+
+func (i imported) Append(ctx context.Context, list []importer.Contact) error {
+	records := make([]contacts.Record, 0, len(list))
+	for _, c := range list {
+		r := contacts.Record{Key: c.Key, Principal: c.Principal}
+		switch {
+		case c.Sent != nil:
+			r.At, r.Event, r.Brand = time.Unix(0, c.Sent.At).UTC(), contacts.Sent, c.Sent.Brand
+			r.Purpose, r.Class = c.Sent.Purpose, v1alpha1.PurposeClass(c.Sent.Class)
+			r.Channel, r.Topic = v1alpha1.Channel(c.Sent.Channel), c.Sent.Topic
+		case c.Event != nil:
+			r.At, r.Event, r.Brand = time.Unix(0, c.Event.At).UTC(), contacts.Event(c.Event.Type), c.Event.Brand
+			r.Channel = v1alpha1.Channel(c.Event.Channel)
+		default:
+			return fmt.Errorf("import contacts: one says neither contact nor event")
+		}
+		records = append(records, r)
+	}
+	_, err := i.gate.Append(ctx, records)
+	return err
+}

@@ -1,0 +1,112 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/spf13/cobra"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/wait"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/yaml"
+
+	"github.com/codb-dev/codb/config"
+)
+
+func installCommand() *cobra.Command {
+	var print bool
+	c := &cobra.Command{
+		Use:   "install",
+		Short: "put codb's kinds, roles and admission policies into the current context's cluster",
+		Long: "Install applies everything but the policies, which need codb to run: they are applied\n" +
+			"by codb install --policy once it does. It changes nothing that is as it should be.",
+		Args: cobra.NoArgs,
+	}
+	var policy bool
+	c.Flags().BoolVar(&print, "print", false, "print the manifests instead of applying them")
+	c.Flags().BoolVar(&policy, "policy", false, "apply the baseline policy, which a running codb must admit")
+	c.RunE = func(cmd *cobra.Command, _ []string) error {
+		parts := []config.Part{config.CRDs, config.Namespaces, config.RBAC, config.Admission, config.Mutation, config.Webhook}
+		if policy {
+			parts = []config.Part{config.Policy}
+		}
+		objects, err := config.Objects(config.Values{}, parts...)
+		if err != nil {
+			return err
+		}
+		if print {
+			return printObjects(cmd.OutOrStdout(), objects)
+		}
+		return apply(cmd.Context(), cmd.OutOrStdout(), objects)
+	}
+	return c
+}
+
+func printObjects(w io.Writer, objects []*unstructured.Unstructured) error {
+	for _, o := range objects {
+		raw, err := yaml.Marshal(o.Object)
+		if err != nil {
+			return err
+		}
+		if _, err := fmt.Fprintf(w, "---\n%s", raw); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// apply applies the manifests in order; kinds that were just declared are
+// waited for.
+func apply(ctx context.Context, w io.Writer, objects []*unstructured.Unstructured) error {
+	cfg, err := ctrl.GetConfig()
+	if err != nil {
+		return fmt.Errorf("find the cluster: %w", err)
+	}
+	s := runtime.NewScheme()
+	if err := apiextensionsv1.AddToScheme(s); err != nil {
+		return err
+	}
+	c, err := client.New(cfg, client.Options{Scheme: s})
+	if err != nil {
+		return fmt.Errorf("reach the cluster: %w", err)
+	}
+	for _, o := range objects {
+		if err := applyOne(ctx, c, o); err != nil {
+			return fmt.Errorf("apply %s %s: %w", o.GetKind(), o.GetName(), err)
+		}
+	}
+	_, err = fmt.Fprintf(w, "%d objects are in place\n", len(objects))
+	return err
+}
+
+func applyOne(ctx context.Context, c client.Client, o *unstructured.Unstructured) error {
+	if mutating := o.GetKind() == "MutatingAdmissionPolicy" || o.GetKind() == "MutatingAdmissionPolicyBinding"; mutating {
+		if _, err := c.RESTMapper().RESTMapping(o.GroupVersionKind().GroupKind(), o.GroupVersionKind().Version); meta.IsNoMatchError(err) {
+			return nil // before Kubernetes 1.36: the validating policies alone refuse what isn't born suspended
+		}
+	}
+	if err := c.Apply(ctx, client.ApplyConfigurationFromUnstructured(o), client.FieldOwner("codb-install"), client.ForceOwnership); err != nil {
+		return err
+	}
+	if o.GetKind() != "CustomResourceDefinition" {
+		return nil
+	}
+	return wait.PollUntilContextTimeout(ctx, 100*time.Millisecond, time.Minute, true, func(ctx context.Context) (bool, error) {
+		crd := &apiextensionsv1.CustomResourceDefinition{}
+		if err := c.Get(ctx, client.ObjectKeyFromObject(o), crd); err != nil {
+			return false, err
+		}
+		for _, cond := range crd.Status.Conditions {
+			if cond.Type == apiextensionsv1.Established && cond.Status == apiextensionsv1.ConditionTrue {
+				return true, nil
+			}
+		}
+		return false, nil
+	})
+}

@@ -1,0 +1,163 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"net"
+	"strconv"
+	"time"
+
+	"github.com/spf13/cobra"
+	appsv1 "k8s.io/api/apps/v1"
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/selection"
+	"k8s.io/client-go/rest"
+	"k8s.io/klog/v2/textlogger"
+	"k8s.io/utils/clock"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/healthz"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
+	"sigs.k8s.io/controller-runtime/pkg/webhook"
+
+	"github.com/codb-dev/codb/api/v1alpha1"
+)
+
+// operatorOptions are the flags of the operator.
+type operatorOptions struct {
+	customers   string
+	webhookHost string
+	webhookPort int
+	metrics     string
+	probes      string
+	workers     int
+	sandboxes   int
+}
+
+func (o *operatorOptions) register(c *cobra.Command) {
+	f := c.Flags()
+	f.StringVar(&o.customers, "customers-namespace", v1alpha1.CustomersNamespace, "namespace of the CustomerConsents")
+	f.StringVar(&o.webhookHost, "webhook-host", "", "address at which the apiserver reaches this process; empty: through the Service of config/webhook")
+	f.IntVar(&o.webhookPort, "webhook-port", 9443, "port of the webhook; 0: a free one")
+	f.StringVar(&o.metrics, "metrics-address", "127.0.0.1:8080", "where metrics are served; 0: nowhere")
+	f.StringVar(&o.probes, "probe-address", "127.0.0.1:8081", "where /healthz and /readyz are served; 0: nowhere")
+	f.IntVar(&o.workers, "campaign-workers", 2, "campaigns that are looked at side by side")
+	f.IntVar(&o.sandboxes, "policy-workers", 2, "processes that evaluate policies")
+}
+
+func operatorCommand() *cobra.Command {
+	var o operatorOptions
+	c := &cobra.Command{
+		Use:   "operator",
+		Short: "decide campaigns and hold or release their workloads",
+		Args:  cobra.NoArgs,
+	}
+	o.register(c)
+	c.RunE = func(cmd *cobra.Command, _ []string) error {
+		cfg, err := ctrl.GetConfig()
+		if err != nil {
+			return fmt.Errorf("find the cluster: %w", err)
+		}
+		return runOperator(cmd.Context(), cfg, o, nil)
+	}
+	return c
+}
+
+// runOperator runs until ctx ends. extra, if any, runs beside it.
+func runOperator(ctx context.Context, cfg *rest.Config, o operatorOptions, extra manager.Runnable) error {
+	ctrl.SetLogger(textlogger.NewLogger(textlogger.NewConfig()))
+	cfg = rest.CopyConfig(cfg)
+	cfg.QPS, cfg.Burst = 200, 400 // the apiserver's own fairness is the limit, not a queue in here
+	mgr, certs, err := newManager(cfg, &o)
+	if err != nil {
+		return err
+	}
+	if extra != nil {
+		if err := mgr.Add(extra); err != nil {
+			return err
+		}
+	}
+	if err := assemble(ctx, mgr, cfg, o, certs); err != nil {
+		return err
+	}
+	return mgr.Start(ctx)
+}
+
+func newManager(cfg *rest.Config, o *operatorOptions) (manager.Manager, *certificate, error) {
+	s, err := newScheme()
+	if err != nil {
+		return nil, nil, err
+	}
+	if o.webhookPort == 0 {
+		if o.webhookPort, err = freePort(); err != nil {
+			return nil, nil, err
+		}
+	}
+	cert, err := newCertificate(o.webhookHost)
+	if err != nil {
+		return nil, nil, err
+	}
+	campaigns, err := labels.NewRequirement(v1alpha1.LabelCampaign, selection.Exists, nil)
+	if err != nil {
+		return nil, nil, err
+	}
+	workloads := cache.ByObject{Label: labels.NewSelector().Add(*campaigns)}
+	customers := cache.ByObject{Namespaces: map[string]cache.Config{o.customers: {}}}
+	system := cache.ByObject{Namespaces: map[string]cache.Config{v1alpha1.SystemNamespace: {}}}
+	grace := 10 * time.Second
+	mgr, err := ctrl.NewManager(cfg, ctrl.Options{
+		Scheme:                        s,
+		LeaderElection:                true,
+		LeaderElectionID:              "codb-operator",
+		LeaderElectionNamespace:       v1alpha1.SystemNamespace,
+		LeaderElectionReleaseOnCancel: true,
+		GracefulShutdownTimeout:       &grace,
+		HealthProbeBindAddress:        o.probes,
+		Metrics:                       metricsserver.Options{BindAddress: o.metrics},
+		WebhookServer: webhook.NewServer(webhook.Options{
+			Host: o.webhookHost, Port: o.webhookPort,
+			TLSOpts: []func(*tls.Config){func(c *tls.Config) {
+				c.MinVersion = tls.VersionTLS13
+				c.GetCertificate = func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return &cert.pair, nil }
+			}},
+		}),
+		Cache: cache.Options{
+			DefaultTransform: cache.TransformStripManagedFields(),
+			ByObject: map[client.Object]cache.ByObject{
+				&v1alpha1.CustomerConsent{}:  customers,
+				&v1alpha1.ConsentReview{}:    customers,
+				&appsv1.ControllerRevision{}: system,
+				&corev1.ConfigMap{}:          system,
+				&batchv1.Job{}:               workloads,
+				&batchv1.CronJob{}:           workloads,
+			},
+		},
+	})
+	if err != nil {
+		return nil, nil, fmt.Errorf("make the manager: %w", err)
+	}
+	if err := mgr.AddHealthzCheck("ping", healthz.Ping); err != nil {
+		return nil, nil, err
+	}
+	return mgr, cert, mgr.AddReadyzCheck("webhook", mgr.GetWebhookServer().StartedChecker())
+}
+
+func freePort() (int, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return 0, err
+	}
+	defer l.Close()
+	_, port, err := net.SplitHostPort(l.Addr().String())
+	if err != nil {
+		return 0, err
+	}
+	return strconv.Atoi(port)
+}
+
+var systemClock clock.Clock = clock.RealClock{}

@@ -1,0 +1,227 @@
+package campaign
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/codb-dev/codb/api/v1alpha1"
+	"github.com/codb-dev/codb/internal/decision"
+	"github.com/codb-dev/codb/internal/workload"
+)
+
+// enforce makes the workloads follow from the look: it makes the campaign's
+// own, holds them, or releases them behind a fence.
+func (r *Reconciler) enforce(ctx context.Context, c *v1alpha1.Campaign, l *look) error {
+	if l.over {
+		return nil
+	}
+	r.heedGate(l)
+	if err := r.Keeper.Ensure(ctx, c); err != nil {
+		return err
+	}
+	if err := r.observe(ctx, c, l); err != nil {
+		return err
+	}
+	if l.outcome.Runs() && !stopped(c) {
+		if l.seen.Releasable() && len(l.seen.Unsafe()) == 0 {
+			return r.release(ctx, c, l)
+		}
+		return r.record(ctx, c, l)
+	}
+	if err := r.record(ctx, c, l); err != nil {
+		return err
+	}
+	return r.hold(ctx, c, l)
+}
+
+// heedGate keeps what does not run yet from running while caps are unknown.
+// What runs goes on: its contacts were recorded before it was released.
+func (r *Reconciler) heedGate(l *look) {
+	if err := r.Contacts.Healthy(); err != nil && l.outcome.Runs() && len(l.seen.Active()) == 0 {
+		n := l.outcome.Counts
+		l.outcome = decision.Refuse(v1alpha1.CampaignHeld, v1alpha1.ReasonGateUnreachable, errGate.Error()+": "+err.Error(), time.Time{})
+		l.outcome.Counts = n
+	}
+}
+
+func (r *Reconciler) observe(ctx context.Context, c *v1alpha1.Campaign, l *look) (err error) {
+	l.seen, err = r.Keeper.Observe(ctx, c)
+	return err
+}
+
+// hold stops what may not run. An opt-out, a withdrawal or an objection stops
+// running pods whatever onWithdrawal says.
+func (r *Reconciler) hold(ctx context.Context, c *v1alpha1.Campaign, l *look) error {
+	mode := c.Spec.OnWithdrawal
+	if withdrawn(&l.outcome) || l.outcome.Code == v1alpha1.CodeHoldRequested {
+		mode = v1alpha1.OnWithdrawalSuspend
+	}
+	running := len(l.seen.Active()) > 0
+	if err := r.Keeper.Hold(ctx, c, l.seen, mode, l.outcome.Code); err != nil {
+		return err
+	}
+	if running && mode != v1alpha1.OnWithdrawalFinish && c.Status.Released != nil && c.Status.Released.StoppedAt == nil {
+		c.Status.Released.StoppedAt = &metav1.Time{Time: l.now}
+	}
+	return r.observe(ctx, c, l)
+}
+
+// release decides once more on what is proven current, records the decision
+// and the contacts, and only then lets one run go. Releases are serialised, so
+// that two campaigns can't both take the last contact under one cap.
+func (r *Reconciler) release(ctx context.Context, c *v1alpha1.Campaign, l *look) error {
+	if len(l.seen.Active()) > 0 {
+		return nil // one run at a time: the next is judged when this one has ended
+	}
+	if err := r.Admitted(ctx); err != nil {
+		return fmt.Errorf("admission policies are not in force: %w", err)
+	}
+	r.releasing.Lock()
+	defer r.releasing.Unlock()
+	fresh, err := r.lookBehindFence(ctx, c)
+	if err != nil {
+		return err
+	}
+	*l = *fresh
+	if !l.outcome.Runs() {
+		if err := r.record(ctx, c, l); err != nil {
+			return err
+		}
+		return r.hold(ctx, c, l)
+	}
+	if err := r.record(ctx, c, l); err != nil {
+		return err
+	}
+	one := only(l.seen)
+	for _, run := range one.Runs {
+		if err := r.Contacts.Record(ctx, released(c, l, run.UID)); err != nil {
+			return fmt.Errorf("record the contacts of run %s: %w", run.Name, err)
+		}
+	}
+	done, err := r.Keeper.Release(ctx, c, one, workload.Evidence{
+		Decision: c.Status.Decision, PolicyDigest: l.policyDigest, ConsentRevision: l.consents.Revision,
+	})
+	if err != nil {
+		return err
+	}
+	if len(done) > 0 && !releasedBefore(c) {
+		c.Status.Released = &v1alpha1.Release{
+			Generation: c.Generation, Run: workload.RunHash(&c.Spec), At: metav1.Time{Time: l.now},
+		}
+	}
+	return r.observe(ctx, c, l)
+}
+
+// lookBehindFence looks again at a world that is proven to contain every
+// withdrawal acknowledged before the call: consents by a fence, contacts by
+// the ledger's own sequence, campaign, brand and policies by a live read.
+func (r *Reconciler) lookBehindFence(ctx context.Context, c *v1alpha1.Campaign) (*look, error) {
+	if _, err := r.Consents.Fence(ctx); err != nil {
+		return nil, err
+	}
+	if err := r.Contacts.Current(ctx); err != nil {
+		return nil, fmt.Errorf("%w: %w", errGate, err)
+	}
+	live := &v1alpha1.Campaign{}
+	if err := r.Live.Get(ctx, client.ObjectKeyFromObject(c), live); err != nil {
+		return nil, fmt.Errorf("read campaign: %w", err)
+	}
+	if live.UID != c.UID || live.Generation != c.Generation || !live.DeletionTimestamp.IsZero() {
+		return nil, errNotYet
+	}
+	if err := r.policiesObserved(ctx, r.Live); err != nil {
+		return nil, err
+	}
+	var brand, cached v1alpha1.Brand
+	key := types.NamespacedName{Name: c.Spec.Brand}
+	if err := errors.Join(r.Live.Get(ctx, key, &brand), r.Client.Get(ctx, key, &cached)); err != nil {
+		return nil, fmt.Errorf("read brand %s: %w", c.Spec.Brand, err)
+	}
+	if brand.UID != cached.UID || brand.Generation != cached.Generation {
+		return nil, errNotYet
+	}
+	l, err := r.look(ctx, c, r.Clock.Now().UTC().Truncate(time.Second))
+	if err == nil {
+		r.heedGate(l)
+	}
+	return l, err
+}
+
+// record writes a CampaignDecision when verdict, policies or generation are
+// not those of the last one. Its name follows from its content and the one
+// before, so that a crash in between writes it once.
+func (r *Reconciler) record(ctx context.Context, c *v1alpha1.Campaign, l *look) error {
+	s := &c.Status
+	if s.Decision != "" && s.Verdict == l.outcome.Verdict && s.PolicyDigest == l.policyDigest && s.ObservedGeneration == c.Generation {
+		return nil
+	}
+	sum := sha256.Sum256(fmt.Appendf(nil, "%s\n%d\n%s\n%s\n%s", c.UID, c.Generation, l.outcome.Verdict, l.policyDigest, s.Decision))
+	d := &v1alpha1.CampaignDecision{
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: c.Namespace, Name: c.Name + "-" + hex.EncodeToString(sum[:4]),
+			Labels: map[string]string{v1alpha1.LabelCampaign: c.Name},
+		},
+		Spec: v1alpha1.CampaignDecisionSpec{
+			Campaign:  v1alpha1.CampaignReference{Name: c.Name, UID: string(c.UID), Generation: c.Generation},
+			Verdict:   l.outcome.Verdict,
+			DecidedAt: metav1.Time{Time: l.now},
+			StaleAt:   stamp(l.outcome.StaleAt),
+			Reasons:   l.outcome.Reasons, Policies: l.policies, PolicyDigest: l.policyDigest,
+		},
+	}
+	if l.policyDigest != "" {
+		counts, sequence := l.outcome.Counts, int64(l.sequence)
+		d.Spec.Counts, d.Spec.Consents, d.Spec.LedgerSequence = &counts, &l.consents, &sequence
+	}
+	if err := r.Client.Create(ctx, d); err != nil && !apierrors.IsAlreadyExists(err) {
+		return fmt.Errorf("write decision %s: %w", d.Name, err)
+	}
+	s.Decision, s.PolicyDigest, s.Verdict, s.ObservedGeneration = d.Name, l.policyDigest, l.outcome.Verdict, c.Generation
+	return nil
+}
+
+func released(c *v1alpha1.Campaign, l *look, run types.UID) Released {
+	return Released{
+		At: l.now, Run: run, Campaign: l.campaign, UID: c.UID, Generation: c.Generation,
+		Principals: l.principals, PolicyDigest: l.policyDigest, ConsentRevision: l.consents.Revision,
+	}
+}
+
+// only keeps the first run that waits, and the CronJobs: a schedule may go on
+// ticking, but one run at a time contacts people.
+func only(seen workload.Observation) workload.Observation {
+	i := slices.IndexFunc(seen.Runs, func(run workload.Run) bool {
+		return run.State == v1alpha1.WorkloadSuspended && !run.Released && run.Unsafe == "" && run.Outdated == ""
+	})
+	if i < 0 {
+		seen.Runs = nil
+	} else {
+		seen.Runs = seen.Runs[i : i+1]
+	}
+	return seen
+}
+
+// withdrawn says whether somebody said no since the release.
+func withdrawn(o *decision.Outcome) bool {
+	return slices.ContainsFunc(o.Reasons, func(rc v1alpha1.ReasonCount) bool {
+		return rc.Mode != v1alpha1.ModeAudit &&
+			(rc.Code == "OptedOut" || rc.Code == "ConsentWithdrawn" || rc.Code == "Objected")
+	})
+}
+
+func stamp(t time.Time) *metav1.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &metav1.Time{Time: t.UTC().Truncate(time.Second)}
+}

@@ -1,0 +1,179 @@
+package campaign
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/codb-dev/codb/api/v1alpha1"
+	"github.com/codb-dev/codb/internal/audience"
+	"github.com/codb-dev/codb/internal/decision"
+	"github.com/codb-dev/codb/internal/policy"
+	"github.com/codb-dev/codb/internal/workload"
+)
+
+// look is what one look at a campaign found.
+type look struct {
+	now     time.Time
+	seen    workload.Observation
+	outcome decision.Outcome
+
+	// The rest is set where customers were asked about.
+	campaign     decision.Campaign
+	policies     []v1alpha1.PolicyReference
+	policyDigest string
+	consents     v1alpha1.ConsentSet
+	principals   []string
+	sequence     uint64
+
+	// over is true once the only run of the campaign has ended: the answer of
+	// its time stands.
+	over bool
+}
+
+// look asks everything that the verdict depends on.
+func (r *Reconciler) look(ctx context.Context, c *v1alpha1.Campaign, now time.Time) (*look, error) {
+	l := &look{now: now}
+	var err error
+	if l.seen, err = r.Keeper.Observe(ctx, c); err != nil {
+		return l, err
+	}
+	if l.over = finished(c, l.seen); l.over {
+		return l, nil
+	}
+	if err := r.complete(ctx); err != nil {
+		return l, err
+	}
+	brand := &v1alpha1.Brand{}
+	if err := r.Client.Get(ctx, types.NamespacedName{Name: c.Spec.Brand}, brand); client.IgnoreNotFound(err) != nil {
+		return l, fmt.Errorf("read brand %s: %w", c.Spec.Brand, err)
+	} else if err != nil {
+		brand = nil
+	}
+	out, ok := decision.Preflight(c, brand, now)
+	if !ok {
+		l.outcome = out
+		return l, nil
+	}
+	return l, r.ask(ctx, c, brand, l, out.StaleAt)
+}
+
+// ask puts the question to the policies for everyone in the audience.
+func (r *Reconciler) ask(ctx context.Context, c *v1alpha1.Campaign, brand *v1alpha1.Brand, l *look, staleAt time.Time) error {
+	class := decision.Class(brand, c.Spec.Purpose)
+	set, notReady := r.Policies.For(policy.Facts{
+		Brand: c.Spec.Brand, Namespace: c.Namespace, Purpose: c.Spec.Purpose, Class: class, Channel: c.Spec.Channel,
+	})
+	switch {
+	case len(notReady) > 0:
+		l.outcome = decision.Refuse(v1alpha1.CampaignBlocked, v1alpha1.CodePolicyNotReady,
+			"nothing in force of policy "+strings.Join(notReady, ", "), time.Time{})
+		return nil
+	case len(set) == 0:
+		l.outcome = decision.Refuse(v1alpha1.CampaignBlocked, v1alpha1.CodeNoPolicy,
+			"no CampaignPolicy matches; the platform team writes them", time.Time{})
+		return nil
+	}
+	judge, err := r.Policies.Judge(ctx, set)
+	if err != nil {
+		return fmt.Errorf("load policies: %w", err)
+	}
+	l.policies, l.policyDigest = r.Policies.References(set), judge.Digest()
+	l.campaign = decision.Facts(c, class)
+
+	kept, _ := r.evaluations.LoadOrStore(c.UID, &evaluation{})
+	e := kept.(*evaluation)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	records, revision := r.Consents.Snapshot()
+	l.sequence = r.Contacts.Sequence()
+	tally, err := e.Refresh(ctx, audience.Asked{
+		Key: key(c, class, l.policyDigest, l.seen.Active()), Now: l.now, Campaign: l.campaign,
+		Audience: &c.Spec.Audience, Judge: judge, Records: records, Ledger: r.Contacts.View(c.UID, l.seen.Active()),
+	})
+	if err != nil {
+		return err
+	}
+	l.outcome = decision.Sum(tally, thresholds(set), staleAt)
+	l.consents = e.Consents(revision, records)
+	l.principals = e.Targeted()
+	return nil
+}
+
+// complete is nil once everything that exists has been read: a policy that
+// denies by default and loads first must not deny for good.
+func (r *Reconciler) complete(ctx context.Context) error {
+	if !r.Consents.Synced() {
+		return errNotYet
+	}
+	return r.policiesObserved(ctx, r.Client)
+}
+
+// policiesObserved says whether the book has every policy that the reader
+// knows, and no other.
+func (r *Reconciler) policiesObserved(ctx context.Context, reader client.Reader) error {
+	var list v1alpha1.CampaignPolicyList
+	if err := reader.List(ctx, &list); err != nil {
+		return fmt.Errorf("list policies: %w", err)
+	}
+	exists := map[string]bool{}
+	for i := range list.Items {
+		p := &list.Items[i]
+		exists[p.Name] = true
+		if !r.Policies.Observed(p.Name, p.Generation) {
+			return errNotYet
+		}
+	}
+	for _, name := range r.Policies.Names() {
+		if !exists[name] {
+			return errNotYet
+		}
+	}
+	return nil
+}
+
+// finished says whether the campaign's only run has ended.
+func finished(c *v1alpha1.Campaign, seen workload.Observation) bool {
+	if c.Spec.Workload == nil || c.Spec.Workload.Job == nil || !releasedBefore(c) {
+		return false
+	}
+	return seen.State == v1alpha1.WorkloadComplete || seen.State == v1alpha1.WorkloadFailed
+}
+
+// releasedBefore says whether this very run was released already.
+func releasedBefore(c *v1alpha1.Campaign) bool {
+	return c.Status.Released != nil && c.Status.Released.Run == workload.RunHash(&c.Spec)
+}
+
+// stopped says whether this very run was released and then stopped: running it
+// again would contact people twice.
+func stopped(c *v1alpha1.Campaign) bool {
+	return releasedBefore(c) && c.Status.Released.StoppedAt != nil
+}
+
+// key names everything that answers depend on besides customers and time.
+func key(c *v1alpha1.Campaign, class v1alpha1.PurposeClass, policies string, active []types.UID) string {
+	h := sha256.New()
+	fmt.Fprintf(h, "%s\n%s\n%s\n%v\n", workload.RunHash(&c.Spec), class, policies, active)
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+func thresholds(set []policy.InForce) []v1alpha1.Thresholds {
+	var out []v1alpha1.Thresholds
+	for _, f := range set {
+		if f.Thresholds != nil && f.Policy.Mode != v1alpha1.ModeAudit {
+			out = append(out, *f.Thresholds)
+		}
+	}
+	return out
+}
+
+// errGate marks that caps are unknown because the ledger can't be read.
+var errGate = errors.New("the contact ledger can't be read")

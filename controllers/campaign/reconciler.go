@@ -1,0 +1,186 @@
+// Package campaign decides campaigns and holds or releases their workloads.
+// It does not know how policies are evaluated or Jobs are stopped: it asks,
+// sums up, acts, reports and plans the next look, in that order.
+package campaign
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/events"
+	"k8s.io/utils/clock"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/codb-dev/codb/api/v1alpha1"
+	"github.com/codb-dev/codb/internal/audience"
+	"github.com/codb-dev/codb/internal/decision"
+	"github.com/codb-dev/codb/internal/policy"
+	"github.com/codb-dev/codb/internal/workload"
+)
+
+// Consents are all customers' consents.
+type Consents interface {
+	Synced() bool
+	Snapshot() (records map[string]audience.Record, revision string)
+	// Fence returns once every withdrawal acknowledged before the call is in
+	// the next Snapshot.
+	Fence(ctx context.Context) (revision string, err error)
+	Changed() <-chan struct{}
+}
+
+// Policies are the policies in force.
+type Policies interface {
+	Observed(name string, generation int64) bool
+	Names() []string
+	For(policy.Facts) (set []policy.InForce, notReady []string)
+	Judge(ctx context.Context, set []policy.InForce) (decision.Judge, error)
+	References(set []policy.InForce) []v1alpha1.PolicyReference
+	Changed() <-chan struct{}
+}
+
+// Contacts are what the ledger says of customers' past.
+type Contacts interface {
+	// View leaves out what the runs that go on now have added.
+	View(campaign types.UID, jobs []types.UID) audience.Ledger
+	Sequence() uint64
+	// Current brings the view up to everything that the ledger had acknowledged
+	// before the call, or says why it can't.
+	Current(ctx context.Context) error
+	// Healthy is nil while the ledger can be read.
+	Healthy() error
+	// Record writes one contact for each principal; the same run and principal
+	// are written once, however often it is called.
+	Record(ctx context.Context, r Released) error
+	Changed() <-chan struct{}
+}
+
+// Released is what the ledger is told before a workload may run: everyone in
+// the audience counts as contacted.
+type Released struct {
+	At              time.Time
+	Run             types.UID
+	Campaign        decision.Campaign
+	UID             types.UID
+	Generation      int64
+	Principals      []string
+	PolicyDigest    string
+	ConsentRevision string
+}
+
+// Reconciler looks at one campaign at a time.
+type Reconciler struct {
+	Client client.Client
+	// Live reads past the cache.
+	Live     client.Reader
+	Consents Consents
+	Policies Policies
+	Contacts Contacts
+	Keeper   *workload.Keeper
+	// Admitted is nil while codb's admission policies are in force.
+	Admitted func(context.Context) error
+	Clock    clock.Clock
+	Events   events.EventRecorder
+	// Workers is how many campaigns are looked at side by side.
+	Workers int
+
+	evaluations sync.Map   // types.UID of a campaign -> *evaluation
+	releasing   sync.Mutex // one release at a time: each sees the contacts of those before
+}
+
+type evaluation struct {
+	mu sync.Mutex
+	audience.Evaluation
+}
+
+// errNotYet says that codb is still reading the world.
+var errNotYet = errors.New("codb is still reading policies and consents")
+
+// Reconcile decides, enforces, reports and plans the next look. When the
+// question can't be asked it releases nothing.
+func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
+	c := &v1alpha1.Campaign{}
+	err := r.Client.Get(ctx, req.NamespacedName, c)
+	if apierrors.IsNotFound(err) || (err == nil && !c.DeletionTimestamp.IsZero()) {
+		return ctrl.Result{}, r.bury(ctx, req.NamespacedName, c.UID)
+	}
+	if err != nil {
+		return ctrl.Result{}, fmt.Errorf("read campaign: %w", err)
+	}
+	before, now := c.DeepCopy(), r.Clock.Now().UTC().Truncate(time.Second)
+
+	look, err := r.look(ctx, c, now)
+	if err == nil {
+		err = r.enforce(ctx, c, look)
+	}
+	r.report(c, look, err)
+	if perr := r.patchStatus(ctx, before, c); perr != nil {
+		return ctrl.Result{}, errors.Join(err, perr)
+	}
+	r.announce(before, c)
+	if errors.Is(err, errNotYet) {
+		return ctrl.Result{RequeueAfter: time.Second}, nil
+	}
+	if err != nil {
+		return ctrl.Result{}, err
+	}
+	return r.next(look), nil
+}
+
+// bury keeps the workloads of a campaign that is gone from running: nothing
+// permits them any more. Those that codb made are collected with it.
+func (r *Reconciler) bury(ctx context.Context, key types.NamespacedName, uid types.UID) error {
+	r.evaluations.Range(func(k, v any) bool {
+		if k == uid {
+			r.evaluations.Delete(k)
+		}
+		return true
+	})
+	gone := &v1alpha1.Campaign{ObjectMeta: metav1.ObjectMeta{Namespace: key.Namespace, Name: key.Name}}
+	seen, err := r.Keeper.Observe(ctx, gone)
+	if err != nil {
+		return err
+	}
+	return r.Keeper.Hold(ctx, gone, seen, v1alpha1.OnWithdrawalSuspend, "the campaign is gone")
+}
+
+// next plans the look at the first instant at which any answer can change.
+func (r *Reconciler) next(l *look) ctrl.Result {
+	if l.outcome.StaleAt.IsZero() {
+		return ctrl.Result{}
+	}
+	return ctrl.Result{RequeueAfter: max(l.outcome.StaleAt.Sub(r.Clock.Now()), time.Second)}
+}
+
+func (r *Reconciler) patchStatus(ctx context.Context, before, c *v1alpha1.Campaign) error {
+	if equality.Semantic.DeepEqual(before.Status, c.Status) {
+		return nil
+	}
+	lock := client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})
+	if err := client.IgnoreNotFound(r.Client.Status().Patch(ctx, c, lock)); err != nil {
+		return fmt.Errorf("write status: %w", err)
+	}
+	return nil
+}
+
+// announce tells people of a verdict that changed, once.
+func (r *Reconciler) announce(before, c *v1alpha1.Campaign) {
+	was := meta.FindStatusCondition(before.Status.Conditions, v1alpha1.ConditionPermitted)
+	is := meta.FindStatusCondition(c.Status.Conditions, v1alpha1.ConditionPermitted)
+	if is == nil || (was != nil && was.Status == is.Status && was.Reason == is.Reason) {
+		return
+	}
+	kind := "Normal"
+	if is.Status != metav1.ConditionTrue {
+		kind = "Warning"
+	}
+	r.Events.Eventf(c, nil, kind, is.Reason, "Decide", "%s", is.Message)
+}

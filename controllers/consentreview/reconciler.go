@@ -1,0 +1,213 @@
+// Package consentreview answers questions about one customer and one campaign.
+// It decides nothing: a question changes no campaign.
+package consentreview
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/clock"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"github.com/codb-dev/codb/api/v1alpha1"
+	"github.com/codb-dev/codb/internal/audience"
+	"github.com/codb-dev/codb/internal/consent"
+	"github.com/codb-dev/codb/internal/decision"
+	"github.com/codb-dev/codb/internal/policy"
+	"github.com/codb-dev/codb/internal/workload"
+)
+
+// Kept is how long a question and its answer stay.
+const Kept = time.Hour
+
+// Consents are all customers' consents.
+type Consents interface {
+	Synced() bool
+	Get(principal string) (audience.Record, bool)
+	// Fence returns once every withdrawal acknowledged before the call is in
+	// the next Get.
+	Fence(ctx context.Context) (revision string, err error)
+}
+
+// Policies are the policies in force.
+type Policies interface {
+	For(policy.Facts) (set []policy.InForce, notReady []string)
+	Judge(ctx context.Context, set []policy.InForce) (decision.Judge, error)
+}
+
+// Contacts are what the ledger says of customers' past.
+type Contacts interface {
+	View(campaign types.UID, jobs []types.UID) audience.Ledger
+	Current(ctx context.Context) error
+}
+
+// Reconciler looks at one question at a time.
+type Reconciler struct {
+	Client   client.Client
+	Consents Consents
+	Policies Policies
+	Contacts Contacts
+	Keeper   *workload.Keeper
+	Clock    clock.Clock
+}
+
+var errNotYet = errors.New("codb is still reading policies and consents")
+
+// Reconcile answers once, and deletes the question when its time is over.
+func (r *Reconciler) Reconcile(ctx context.Context, q *v1alpha1.ConsentReview) (reconcile.Result, error) {
+	if !q.DeletionTimestamp.IsZero() {
+		return reconcile.Result{}, nil
+	}
+	now := r.Clock.Now()
+	left := q.CreationTimestamp.Add(Kept).Sub(now)
+	if left <= 0 {
+		return reconcile.Result{}, client.IgnoreNotFound(r.Client.Delete(ctx, q))
+	}
+	if q.Status.Verdict != "" {
+		return reconcile.Result{RequeueAfter: left}, nil
+	}
+	before := q.DeepCopy()
+	answer, err := r.answer(ctx, q, now.UTC().Truncate(time.Second))
+	switch {
+	case errors.Is(err, errNotYet):
+		return reconcile.Result{RequeueAfter: time.Second}, nil
+	case err != nil:
+		set(q, metav1.ConditionUnknown, v1alpha1.ReasonEngineFailed, err.Error())
+	default:
+		q.Status = *answer
+		set(q, metav1.ConditionTrue, v1alpha1.ReasonReady, "answered")
+	}
+	if !equality.Semantic.DeepEqual(before.Status, q.Status) {
+		if perr := r.Client.Status().Patch(ctx, q, client.MergeFrom(before)); client.IgnoreNotFound(perr) != nil {
+			return reconcile.Result{}, errors.Join(err, fmt.Errorf("write status: %w", perr))
+		}
+	}
+	return reconcile.Result{RequeueAfter: left}, err
+}
+
+func (r *Reconciler) answer(ctx context.Context, q *v1alpha1.ConsentReview, now time.Time) (*v1alpha1.ConsentReviewStatus, error) {
+	if !r.Consents.Synced() {
+		return nil, errNotYet
+	}
+	if q.Spec.At != nil {
+		now = q.Spec.At.UTC().Truncate(time.Second)
+	}
+	c := &v1alpha1.Campaign{}
+	if err := r.Client.Get(ctx, types.NamespacedName{Namespace: q.Spec.Campaign.Namespace, Name: q.Spec.Campaign.Name}, c); client.IgnoreNotFound(err) != nil {
+		return nil, fmt.Errorf("read campaign: %w", err)
+	} else if err != nil {
+		return deny(now, v1alpha1.CodeCampaignUnknown, "there is no such campaign"), nil
+	}
+	brand := &v1alpha1.Brand{}
+	if err := r.Client.Get(ctx, types.NamespacedName{Name: c.Spec.Brand}, brand); client.IgnoreNotFound(err) != nil {
+		return nil, fmt.Errorf("read brand %s: %w", c.Spec.Brand, err)
+	} else if err != nil {
+		brand = nil
+	}
+	if out, ok := decision.Preflight(c, brand, now); !ok {
+		return deny(now, out.Code, out.Why), nil
+	}
+	class := decision.Class(brand, c.Spec.Purpose)
+	policies, notReady := r.Policies.For(policy.Facts{
+		Brand: c.Spec.Brand, Namespace: c.Namespace, Purpose: c.Spec.Purpose, Class: class, Channel: c.Spec.Channel,
+	})
+	switch {
+	case len(notReady) > 0:
+		return deny(now, v1alpha1.CodePolicyNotReady, "nothing in force of policy "+strings.Join(notReady, ", ")), nil
+	case len(policies) == 0:
+		return deny(now, v1alpha1.CodeNoPolicy, "no CampaignPolicy matches"), nil
+	}
+	return r.judge(ctx, q, c, decision.Facts(c, class), policies, now)
+}
+
+// judge asks about the one customer, on what is proven current.
+func (r *Reconciler) judge(ctx context.Context, q *v1alpha1.ConsentReview, c *v1alpha1.Campaign, facts decision.Campaign, policies []policy.InForce, now time.Time) (*v1alpha1.ConsentReviewStatus, error) {
+	if _, err := r.Consents.Fence(ctx); err != nil {
+		return nil, err
+	}
+	if err := r.Contacts.Current(ctx); err != nil {
+		return nil, fmt.Errorf("read contacts: %w", err)
+	}
+	rec, ok := r.Consents.Get(q.Spec.Customer)
+	if !ok {
+		return deny(now, v1alpha1.CodeNoConsent, "there is no record of this customer"), nil
+	}
+	if in, _ := audience.Targets(&c.Spec.Audience, rec.Consent, now); !in {
+		return deny(now, v1alpha1.CodeNotTargeted, "the customer is not in the campaign's audience"), nil
+	}
+	judge, err := r.Policies.Judge(ctx, policies)
+	if err != nil {
+		return nil, fmt.Errorf("load policies: %w", err)
+	}
+	seen, err := r.Keeper.Observe(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	past, _ := r.Contacts.View(c.UID, seen.Active()).Contacts(q.Spec.Customer)
+	person := consent.For(&rec.Consent.Spec, c.Spec.Brand)
+	person.Bucket = consent.Bucket(c.Namespace+"/"+c.Name, q.Spec.Customer)
+	answers, err := judge.Judge(ctx, decision.Question{
+		Now: now, Campaign: facts, Subjects: []decision.Subject{{Person: person, Contacts: past}},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("judge: %w", err)
+	}
+	if len(answers) != 1 {
+		return nil, fmt.Errorf("judge: got %d answers", len(answers))
+	}
+	return status(now, answers[0].Reasons, judge.Digest()), nil
+}
+
+func status(now time.Time, reasons []decision.Reason, digest string) *v1alpha1.ConsentReviewStatus {
+	s := &v1alpha1.ConsentReviewStatus{
+		Verdict: decision.Personal(reasons), EvaluatedAt: &metav1.Time{Time: now}, PolicyDigest: digest,
+	}
+	if until := decision.Until(reasons); s.Verdict == v1alpha1.VerdictHold && !until.IsZero() {
+		s.Until = &metav1.Time{Time: until}
+	}
+	const most = 64
+	for _, r := range reasons[:min(most, len(reasons))] {
+		reason := v1alpha1.ReviewReason{
+			Code: r.Code, Verdict: r.Verdict, Message: r.Message, Policy: r.Policy, Rule: r.Rule, Mode: r.Mode,
+		}
+		if !r.Until.IsZero() {
+			reason.Until = &metav1.Time{Time: r.Until}
+		}
+		s.Reasons = append(s.Reasons, reason)
+	}
+	slices.SortStableFunc(s.Reasons, func(a, b v1alpha1.ReviewReason) int { return strings.Compare(a.Code, b.Code) })
+	return s
+}
+
+func deny(now time.Time, code, message string) *v1alpha1.ConsentReviewStatus {
+	return &v1alpha1.ConsentReviewStatus{
+		Verdict: v1alpha1.VerdictDeny, EvaluatedAt: &metav1.Time{Time: now},
+		Reasons: []v1alpha1.ReviewReason{{Code: code, Verdict: v1alpha1.VerdictDeny, Message: message}},
+	}
+}
+
+func set(q *v1alpha1.ConsentReview, status metav1.ConditionStatus, reason, message string) {
+	meta.SetStatusCondition(&q.Status.Conditions, metav1.Condition{
+		Type: v1alpha1.ConditionReady, Status: status, Reason: reason, Message: message, ObservedGeneration: q.Generation,
+	})
+}
+
+// SetupWithManager registers the reconciler.
+func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
+	return ctrl.NewControllerManagedBy(mgr).
+		Named("consentreview").
+		For(&v1alpha1.ConsentReview{}, builder.WithPredicates(predicate.GenerationChangedPredicate{})).
+		Complete(reconcile.AsReconciler(mgr.GetClient(), r))
+}
