@@ -76,17 +76,12 @@ deny contains {
 	"message": "the consent is implied, and what implied it is too long ago, not known or still to come",
 } if {
 	some i in grants.matching
-	rests_on_act(grants.all[i])
+	grants.implied(grants.all[i])
 	not implied.holds(grants.all[i], implied.purchase_months, implied.inquiry_months)
-}
-
-rests_on_act(grant) if {
-	grants.given(grant)
-	not grants.expressed(grant)
 }
 
 wake contains instant if {
 	some i in grants.matching
-	rests_on_act(grants.all[i])
+	grants.implied(grants.all[i])
 	some instant in implied.changes(grants.all[i], implied.purchase_months, implied.inquiry_months)
 }

@@ -26,6 +26,12 @@ given(grant) if grant.status in {"ConsentGiven", "RenewedConsentGiven"}
 # Whatever is not known to be expressed is implied at most.
 expressed(grant) if grant.consentType in {"ExplicitlyExpressedConsent", "ExpressedConsent"}
 
+# implied holds for a given answer that rests on an act and not on words.
+implied(grant) if {
+	given(grant)
+	not expressed(grant)
+}
+
 # code says why the status of a grant that is not given refuses.
 code(grant) := object.get(codes, object.get(grant, "status", ""), "ConsentUnknown")
 

@@ -74,27 +74,30 @@ minutes_long(window) := window.end - window.start if window.end > window.start
 
 minutes_long(window) := (window.end + 1440) - window.start if window.end <= window.start
 
-inside(spans, minute) if {
+# minute is the minute of an instant.
+minute(ns) := floor(ns / calendar.minute)
+
+inside(spans, at) if {
 	some span in spans
-	span.from <= minute
-	minute < span.until
+	span.from <= at
+	at < span.until
 }
 
 # ends is when the spans that now lies in are over: the first end that no other
 # span covers. Undefined where there is none within a week: they never end.
 ends(spans, now) := calendar.minute * min({span.until |
-	minute := floor(now / calendar.minute)
+	at := minute(now)
 	some span in spans
-	minute < span.until
-	span.until <= minute + (7 * 1440)
+	at < span.until
+	span.until <= at + (7 * 1440)
 	not inside(spans, span.until)
 })
 
 # begins is when the next span begins.
 begins(spans, now) := calendar.minute * min({span.from |
-	minute := floor(now / calendar.minute)
+	at := minute(now)
 	some span in spans
-	minute < span.from
+	at < span.from
 })
 
 # minutes after midnight of HH:MM, up to 24:00.
