@@ -145,4 +145,7 @@ message(cap) := sprintf("the %s cap of %d contacts (%s) in a %s window is reache
 	cap.window,
 ])
 
-wake contains free(cap) if some cap in caps
+wake contains free(cap) if {
+	some cap in caps
+	free(cap) < calendar.last
+}
