@@ -19,10 +19,11 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/codb-dev/codb/api/v1alpha1"
+	"github.com/codb-dev/codb/internal/contacts"
 )
 
 const (
-	// batch of rows whose contacts are appended in one call.
+	// batch of rows whose contacts are appended before their customers.
 	batch = 250
 	// named is how many refused lines an error names.
 	named = 10
@@ -64,16 +65,15 @@ func (l *loader) load(ctx context.Context, rows []Row) (Report, error) {
 
 func (l *loader) loadBatch(caller context.Context, rows []Row, total int) error {
 	customers := make([]v1alpha1.CustomerConsent, len(rows))
-	var past []Contact
+	var past []contacts.Record
 	for i, r := range rows {
-		cc, contacts := l.mapper.Map(r)
+		cc, records := l.mapper.Map(r)
 		customers[i] = cc
-		past = append(past, contacts...)
+		past = append(past, records...)
 	}
-	if err := l.contacts.Append(caller, past); err != nil {
+	if err := l.remember(caller, past); err != nil {
 		return fmt.Errorf("append the past contacts of lines %d to %d: %w", rows[0].Line, rows[len(rows)-1].Line, err)
 	}
-	l.report.Contacts += len(past)
 	g, ctx := errgroup.WithContext(caller)
 	g.SetLimit(l.concurrency)
 	for i := range rows {
@@ -88,6 +88,21 @@ func (l *loader) loadBatch(caller context.Context, rows []Row, total int) error 
 		return err
 	}
 	return caller.Err()
+}
+
+// remember appends records to the ledger, as many at once as it takes.
+func (l *loader) remember(ctx context.Context, past []contacts.Record) error {
+	for some := range slices.Chunk(past, contacts.MaxBatch) {
+		_, err := l.contacts.Append(ctx, some)
+		if errors.Is(err, contacts.ErrConflict) {
+			return fmt.Errorf("%w: the ledger has another past of these customers; import with the profile and as-of of the first time", err)
+		}
+		if err != nil {
+			return err
+		}
+		l.report.Contacts += len(some)
+	}
+	return nil
 }
 
 // apply is one server-side apply without force: it creates, repairs what the

@@ -23,30 +23,37 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/codb-dev/codb/api/v1alpha1"
+	"github.com/codb-dev/codb/internal/contacts"
 	"github.com/codb-dev/codb/test/apiserver"
 )
 
-// ledger keeps contacts by key.
+// ledger keeps records by key, under the rules of the real one.
 type ledger struct {
-	kept  map[string]Contact
+	kept  map[string]contacts.Record
 	err   error
 	after func()
 }
 
-func (l *ledger) Append(_ context.Context, contacts []Contact) error {
+func (l *ledger) Append(_ context.Context, records []contacts.Record) ([]contacts.Result, error) {
 	if l.err != nil {
-		return l.err
+		return nil, l.err
+	}
+	if err := contacts.Validate(records, asOf); err != nil {
+		return nil, err
 	}
 	if l.kept == nil {
-		l.kept = map[string]Contact{}
+		l.kept = map[string]contacts.Record{}
 	}
-	for _, c := range contacts {
-		l.kept[c.Key] = c
+	for i, r := range records {
+		if was, ok := l.kept[r.Key]; ok && was != r {
+			return nil, &contacts.ConflictError{Index: i}
+		}
+		l.kept[r.Key] = r
 	}
 	if l.after != nil {
 		l.after()
 	}
-	return nil
+	return make([]contacts.Result, len(records)), nil
 }
 
 // writer answers every apply and counts them.
@@ -115,6 +122,18 @@ func TestRunAppendsThePastFirst(t *testing.T) {
 	report, err := Run(t.Context(), options(func(o *Options) { o.Client, o.Contacts = w, &ledger{err: full} }))
 	if !errors.Is(err, full) || w.applied != 0 || report.Customers != 0 {
 		t.Errorf("error %v, %d customers applied, want %v and none", err, w.applied, full)
+	}
+}
+
+func TestRunRefusesASecondPast(t *testing.T) {
+	past := &ledger{}
+	if _, err := Run(t.Context(), options(func(o *Options) { o.Contacts = past })); err != nil {
+		t.Fatal(err)
+	}
+	w := &writer{}
+	_, err := Run(t.Context(), options(func(o *Options) { o.Client, o.Contacts, o.AsOf = w, past, asOf.AddDate(0, 0, -1) }))
+	if !errors.Is(err, contacts.ErrConflict) || !strings.Contains(err.Error(), "as-of of the first time") || w.applied != 0 {
+		t.Errorf("error %v after %d customers, want a conflict that says the remedy, and none", err, w.applied)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/codb-dev/codb/api/v1alpha1"
+	"github.com/codb-dev/codb/internal/contacts"
 )
 
 // Labels of imported customers. They say where a record comes from and let
@@ -48,7 +49,7 @@ type Mapper struct {
 }
 
 // Map returns the row's customer, without a namespace, and the customer's past.
-func (m Mapper) Map(r Row) (v1alpha1.CustomerConsent, []Contact) {
+func (m Mapper) Map(r Row) (v1alpha1.CustomerConsent, []contacts.Record) {
 	seg := m.segment(r)
 	p := m.past(r, seg.pace())
 	cc := v1alpha1.CustomerConsent{
@@ -77,7 +78,7 @@ func (m Mapper) Map(r Row) (v1alpha1.CustomerConsent, []Contact) {
 		cc.Labels[LabelSegment] = string(seg)
 		m.invent(r, seg, &cc.Spec)
 	}
-	return cc, m.contacts(r, p)
+	return cc, m.records(r, p)
 }
 
 // birthYear takes the age as of 31 December of the year before AsOf: on that

@@ -10,17 +10,10 @@ import (
 
 	"github.com/codb-dev/codb/api/v1alpha1"
 	"github.com/codb-dev/codb/internal/consent"
-	"github.com/codb-dev/codb/internal/decision"
+	"github.com/codb-dev/codb/internal/contacts"
 )
 
 var asOf = time.Date(2026, 11, 20, 14, 30, 0, 0, time.UTC)
-
-func (c Contact) at() int64 {
-	if c.Sent != nil {
-		return c.Sent.At
-	}
-	return c.Event.At
-}
 
 func mapper(profile string) Mapper {
 	return Mapper{Seed: DefaultSeed, AsOf: asOf, Profile: profiles[profile], Brand: "acme"}
@@ -87,16 +80,19 @@ func TestMapPurchaseImpliesConsent(t *testing.T) {
 			t.Fatalf("%s: grants %+v, want one implied by the purchase", profile, g)
 		}
 		bought := g[0].ImpliedBy.EventDate.Time
-		wantEvent := &decision.Event{Type: "Purchase", At: consent.Nano(bought), Brand: "acme", Channel: "Phone"}
-		if diff := cmp.Diff(wantEvent, past[len(past)-1].Event); diff != "" {
-			t.Errorf("%s: event (-want +got):\n%s", profile, diff)
+		want := contacts.Record{
+			Key: "uci-bank-marketing/acme/" + cc.Name + "/purchase-1", At: bought, Principal: cc.Name,
+			Brand: "acme", Purpose: "Marketing", Class: "Marketing", Channel: "Phone", Event: contacts.Purchase,
+		}
+		if diff := cmp.Diff(want, past[len(past)-1]); diff != "" {
+			t.Errorf("%s: purchase (-want +got):\n%s", profile, diff)
 		}
 		// 3 calls now and 2 before; the campaigns lie pdays apart.
 		if len(past) != 6 {
 			t.Fatalf("%s: %d records, want 6", profile, len(past))
 		}
-		first := time.Unix(0, past[2].Sent.At).UTC().Truncate(24 * time.Hour)
-		latest := time.Unix(0, past[3].Sent.At).UTC().Truncate(24 * time.Hour)
+		first := past[2].At.Truncate(24 * time.Hour)
+		latest := past[3].At.Truncate(24 * time.Hour)
 		if days := first.Sub(latest).Hours() / 24; days != 6 {
 			t.Errorf("%s: %v days between the campaigns, want 6", profile, days)
 		}
@@ -172,34 +168,34 @@ func TestSegments(t *testing.T) {
 		}
 		return false
 	}
-	since := func(past []Contact, d time.Duration) (n int) {
+	since := func(past []contacts.Record, d time.Duration) (n int) {
 		for _, c := range past {
-			if c.Sent != nil && c.Sent.At > asOf.Add(-d).UnixNano() {
+			if c.Event.Contact() && c.At.After(asOf.Add(-d)) {
 				n++
 			}
 		}
 		return n
 	}
 	const day = 24 * time.Hour
-	tests := map[Segment]func(p consent.Person, past []Contact) bool{
-		Newsletter: func(p consent.Person, past []Contact) bool {
+	tests := map[Segment]func(p consent.Person, past []contacts.Record) bool{
+		Newsletter: func(p consent.Person, past []contacts.Record) bool {
 			return given(p, email) && p.Relationship.Depth == "Profiling" && p.TimeZone != "" && p.TimeZoneSource == "Declared" &&
 				since(past, 31*day) == 0 && p.Pause == nil && p.Caps == nil && p.QuietHours == nil
 		},
-		Holiday: func(p consent.Person, past []Contact) bool {
+		Holiday: func(p consent.Person, past []contacts.Record) bool {
 			return given(p, email) && p.Pause.From < asOf.UnixNano() && p.Pause.Until > asOf.Add(20*day).UnixNano()
 		},
-		Overcalled: func(p consent.Person, past []Contact) bool {
+		Overcalled: func(p consent.Person, past []contacts.Record) bool {
 			// The cap still holds a day and a half after AsOf.
 			return given(p, email) && given(p, phone) && p.Caps[0].Max == 3 && since(past, 7*day-36*time.Hour) > 3
 		},
-		Club: func(p consent.Person, past []Contact) bool {
+		Club: func(p consent.Person, past []contacts.Record) bool {
 			return p.TimeZoneSource == "Declared" && since(past, 31*day) == 0
 		},
-		Purchasers: func(p consent.Person, _ []Contact) bool {
+		Purchasers: func(p consent.Person, _ []contacts.Record) bool {
 			return len(p.Relationship.Grants) == 1 && p.Relationship.Grants[0].ImpliedBy != nil
 		},
-		Cold: func(p consent.Person, _ []Contact) bool {
+		Cold: func(p consent.Person, _ []contacts.Record) bool {
 			return len(p.Relationship.Grants) == 1 && p.Relationship.Grants[0].Status == "ConsentUnknown"
 		},
 	}

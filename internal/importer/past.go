@@ -6,23 +6,8 @@ import (
 	"time"
 
 	"github.com/codb-dev/codb/api/v1alpha1"
-	"github.com/codb-dev/codb/internal/consent"
-	"github.com/codb-dev/codb/internal/decision"
+	"github.com/codb-dev/codb/internal/contacts"
 )
-
-// Contact is one thing of a customer's past for the contact ledger: either
-// something sent or something that happened.
-type Contact struct {
-	// Principal is the customer's opaque id.
-	Principal string
-	// Key is the same at every import of the row for the brand, so that no
-	// contact counts twice.
-	Key string
-	// Sent is set for a contact.
-	Sent *decision.Contact
-	// Event is set for an event.
-	Event *decision.Event
-}
 
 // past is when the row's contacts happened. The rows say how many there were
 // and how many days lie between the campaigns; the days themselves and the
@@ -86,35 +71,33 @@ func (p past) purchase(r Row) time.Time {
 	return p.earlier[0].Add(10 * time.Minute)
 }
 
-func (m Mapper) contacts(r Row, p past) []Contact {
-	out := make([]Contact, 0, len(p.calls)+len(p.earlier)+1)
+func (m Mapper) records(r Row, p past) []contacts.Record {
+	out := make([]contacts.Record, 0, len(p.calls)+len(p.earlier)+1)
 	for i, at := range p.calls {
-		out = append(out, m.call(r, "call", len(p.calls)-i, at))
+		out = append(out, m.record(r, contacts.Sent, "call", len(p.calls)-i, at))
 	}
 	for i, at := range p.earlier {
-		out = append(out, m.call(r, "earlier", len(p.earlier)-i, at))
+		out = append(out, m.record(r, contacts.Sent, "earlier", len(p.earlier)-i, at))
 	}
 	if at := p.purchase(r); !at.IsZero() {
-		c := m.record(r, "purchase", 1)
-		c.Event = &decision.Event{
-			Type: string(v1alpha1.EventPurchase), At: consent.Nano(at),
-			Brand: m.Brand, Channel: string(v1alpha1.ChannelPhone),
-		}
-		out = append(out, c)
+		out = append(out, m.record(r, contacts.Purchase, "purchase", 1, at))
 	}
 	return out
 }
 
-func (m Mapper) call(r Row, what string, n int, at time.Time) Contact {
-	c := m.record(r, what, n)
-	c.Sent = &decision.Contact{
-		At: consent.Nano(at), Brand: m.Brand, Purpose: string(purpose),
-		Class: string(v1alpha1.ClassMarketing), Channel: string(v1alpha1.ChannelPhone),
-	}
-	return c
-}
-
-func (m Mapper) record(r Row, what string, n int) Contact {
+// record has a key that is the same at every import of the row for the brand:
+// no call counts twice, and the ledger refuses a second past that contradicts
+// the first.
+func (m Mapper) record(r Row, event contacts.Event, what string, n int, at time.Time) contacts.Record {
 	id := m.principal(r.Number)
-	return Contact{Principal: id, Key: fmt.Sprintf("%s/%s/%s/%s-%d", source, m.Brand, id, what, n)}
+	return contacts.Record{
+		Key:       fmt.Sprintf("%s/%s/%s/%s-%d", source, m.Brand, id, what, n),
+		At:        at,
+		Principal: id,
+		Brand:     m.Brand,
+		Purpose:   string(purpose),
+		Class:     v1alpha1.ClassMarketing,
+		Channel:   v1alpha1.ChannelPhone,
+		Event:     event,
+	}
 }

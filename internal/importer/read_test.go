@@ -2,11 +2,13 @@ package importer
 
 import (
 	"errors"
-	"math"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/codb-dev/codb/internal/contacts"
 )
 
 const header = `"age";"job";"marital";"contact";"campaign";"pdays";"previous";"poutcome";"y"` + "\n"
@@ -89,9 +91,9 @@ func FuzzRead(f *testing.F) {
 				return nil
 			}
 			_, past := m.Map(r)
-			for _, c := range past {
-				if at := c.at(); at >= asOf.UnixNano() || at == math.MinInt64 {
-					t.Errorf("a past of %d that is none, for %+v", at, r)
+			for some := range slices.Chunk(past, contacts.MaxBatch) {
+				if err := contacts.Validate(some, asOf.Add(-contacts.Skew)); err != nil {
+					t.Errorf("a past that is none, for %+v: %v", r, err)
 				}
 			}
 			return nil

@@ -15,11 +15,13 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/codb-dev/codb/api/v1alpha1"
+	"github.com/codb-dev/codb/internal/contacts"
 )
 
-// Contacts keeps past contacts. Appending a key a second time changes nothing.
+// Contacts keeps past contacts: the gate. Appending the same record a second
+// time changes nothing; another one under its key is contacts.ErrConflict.
 type Contacts interface {
-	Append(ctx context.Context, contacts []Contact) error
+	Append(ctx context.Context, records []contacts.Record) ([]contacts.Result, error)
 }
 
 // Options of one import. What isn't called optional is needed.
@@ -39,7 +41,8 @@ type Options struct {
 	// Seed of everything that is made up; DefaultSeed unless there is a reason.
 	Seed uint64
 	// AsOf is the instant before which the past lies. Whole days count: every
-	// import of the same day gives the same bytes.
+	// import as of the same day gives the same bytes. A second import into the
+	// same ledger needs the same day.
 	AsOf time.Time
 
 	// Client writes the customers; see NewClient.
@@ -62,7 +65,7 @@ type Report struct {
 	Kept int
 	// Refused are rows whose customer the apiserver didn't take.
 	Refused int
-	// Contacts and events that the ledger has.
+	// Contacts and events of theirs that the ledger has.
 	Contacts int
 	// Took is how long it lasted.
 	Took time.Duration
