@@ -1,0 +1,110 @@
+#!/usr/bin/env bash
+# Shows the main job on a real cluster: campaigns run only for customers who
+# said yes. "demo.sh down" takes down what it brought up.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+state=${XDG_STATE_HOME:-$HOME/.local/state}/codb/demo
+name=${CODB_DEMO_NAME:-codb-demo}
+customers=${CODB_DEMO_CUSTOMERS:-2000}
+bold='' dim='' plain=''
+if [ -t 1 ] && [ -z "${NO_COLOR:-}" ]; then bold=$'\e[1m' dim=$'\e[2m' plain=$'\e[0m'; fi
+
+say() { printf '\n%s► %s%s\n' "$bold" "$*" "$plain"; }
+show() { # runs kubectl, and shows how
+	printf '%s$ kubectl%s%s\n' "$dim" "$(printf ' %s' "$@")" "$plain"
+	kubectl "$@"
+}
+stop_codb() {
+	if [ -f "$state/pid" ] && kill "$(cat "$state/pid")" 2>/dev/null; then
+		while kill -0 "$(cat "$state/pid")" 2>/dev/null; do sleep 0.1; done
+	fi
+	rm -f "$state/pid"
+}
+until_true() { # seconds, what is waited for, command
+	local limit=$1 what=$2 started=$SECONDS
+	shift 2
+	until "$@" >/dev/null 2>&1; do
+		if [ $((SECONDS - started)) -ge "$limit" ]; then
+			echo "gave up after $limit s waiting for $what; codb's log ends so:" >&2
+			tail -n 20 "$state/codb.log" >&2
+			exit 1
+		fi
+		sleep 0.2
+	done
+}
+verdict() { [ "$(kubectl -n acme-marketing get camp "$1" -o 'jsonpath={.status.verdict}/{.status.workload}')" = "$2" ]; }
+
+if [ "${1:-}" = down ]; then
+	stop_codb
+	go run ./hack/up down "$name"
+	rm -rf "$state"
+	exit
+fi
+
+hack/need.sh go gzip
+mkdir -p "$state"
+stop_codb
+
+say "A cluster: the best that this machine allows"
+eval "$(go run ./hack/up up "$name" | sed 's/^/export /')"
+export PATH=$(go -C hack/cluster run . assets):$PATH
+show version -o json | awk -F'"' '/"gitVersion"/ {v=$4} END {print "Kubernetes " v}'
+nodes=$(kubectl get nodes -o name | wc -l)
+[ "$nodes" -gt 0 ] || echo "There is no node here: workloads are held and released all the same, their pods stay Pending."
+
+say "codb, installed and running (log: $state/codb.log)"
+go build -trimpath -o bin/codb ./cmd/codb
+bin/codb install
+nohup bin/codb standalone --webhook-host "$CODB_HOST" --webhook-port 0 --metrics-address 0 --probe-address 127.0.0.1:0 \
+	--data "$state/ledger" >"$state/codb.log" 2>&1 &
+echo $! >"$state/pid"
+until_true 60 "codb to admit its baseline policy" bin/codb install --policy
+show apply -f hack/demo/acme.yaml
+show wait --for=condition=Ready --timeout=60s campol/baseline brand/acme
+show get campol,brand
+
+say "$customers customers of a real bank's campaign, with the calls they had (test/data/README.md)"
+bin/codb import bank --limit "$customers" --profile demo --brand acme
+show -n codb-customers get cc --limit 5 2>/dev/null || show -n codb-customers get cc | head -6
+
+say "A marketer submits four campaigns"
+show apply -f hack/demo/campaigns.yaml
+until_true 120 "newsletter to run" verdict newsletter Allowed/Running
+until_true 60 "club-offer" verdict club-offer PartlyAllowed/Suspended
+until_true 60 "summer-sale" verdict summer-sale Held/Suspended
+until_true 60 "cold-calls" verdict cold-calls Blocked/Suspended
+show -n acme-marketing get camp
+show -n acme-marketing get jobs,pods
+
+say "The marketer tries to start a held campaign without codb"
+show -n acme-marketing patch job cold-calls -p '{"spec":{"suspend":false}}' 2>&1 || true
+show -n acme-marketing run sender --image=localhost/codb-busy:dev -- sleep 1m 2>&1 || true
+
+someone=$(kubectl -n codb-customers get cc -l import.consent.codb.dev/segment=newsletter -o 'jsonpath={.items[0].metadata.name}')
+say "One customer of the newsletter opts out"
+show -n codb-customers patch cc "$someone" --type=merge -p '{"spec":{"optOut":{"since":"'"$(date -u +%FT%TZ)"'"}}}'
+until_true 60 "the newsletter to stop" verdict newsletter PartlyAllowed/Suspended
+show -n acme-marketing get camp newsletter
+show -n acme-marketing get jobs,pods -l consent.codb.dev/campaign=newsletter
+
+say "An auditor asks why"
+show -n acme-marketing get cdec --sort-by=.spec.decidedAt
+kubectl -n codb-customers delete crev demo --ignore-not-found >/dev/null
+cat <<YAML | show create -f -
+apiVersion: consent.codb.dev/v1alpha1
+kind: ConsentReview
+metadata: {name: demo, namespace: codb-customers}
+spec: {campaign: {namespace: acme-marketing, name: newsletter}, customer: $someone}
+YAML
+show -n codb-customers wait --for=condition=Ready --timeout=30s crev/demo
+show -n codb-customers get crev demo
+
+say "What next"
+cat <<TXT
+codb keeps running. To look around:
+  export KUBECONFIG=$KUBECONFIG
+  kubectl get camp -A -w
+  kubectl explain campaign.spec
+  make demo-down        takes all of it down
+TXT
