@@ -1,0 +1,12 @@
+# codb's image: one static binary, nothing else.
+FROM golang:1.26 AS build
+WORKDIR /src
+COPY go.mod go.sum ./
+RUN go mod download
+COPY . .
+RUN CGO_ENABLED=0 go build -trimpath -ldflags="-s -w" -o /codb ./cmd/codb
+
+FROM scratch
+COPY --from=build /codb /codb
+USER 65532:65532
+ENTRYPOINT ["/codb"]
