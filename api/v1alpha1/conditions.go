@@ -33,8 +33,8 @@ const (
 	// ReasonNamespaceMissing: a namespace of the Brand does not exist; create it
 	// or take it off the list.
 	ReasonNamespaceMissing = "NamespaceMissing"
-	// ReasonNamespaceReserved: a Brand lists a namespace that the cluster or codb
-	// itself lives in; take it off the list.
+	// ReasonNamespaceReserved: a Brand lists a namespace that codb or its
+	// customers live in; take it off the list.
 	ReasonNamespaceReserved = "NamespaceReserved"
 	// ReasonReleased: the workload may run.
 	ReasonReleased = "Released"
