@@ -54,12 +54,13 @@ type BrandSpec struct {
 	// +kubebuilder:validation:items:XValidation:rule="!self.startsWith('kube-') && !(self in ['codb-system', 'codb-customers'])",message="a brand can't act from the namespaces of Kubernetes or codb: campaigns would stop everything else there; name a namespace of the marketers"
 	Namespaces []string `json:"namespaces,omitempty"`
 
-	// jurisdiction is where the brand is established.
+	// jurisdiction is where the brand is established, as an ISO 3166 code such as
+	// DE or US-CA.
 	// +optional
 	Jurisdiction Jurisdiction `json:"jurisdiction,omitempty"`
 
-	// timeZone is the brand's own, for its schedules. It never stands in for a
-	// customer's.
+	// timeZone is the brand's own, such as Europe/Berlin, for its schedules. It
+	// never stands in for a customer's.
 	// +optional
 	TimeZone TimeZone `json:"timeZone,omitempty"`
 

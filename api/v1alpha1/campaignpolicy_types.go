@@ -30,7 +30,7 @@ type CampaignPolicy struct {
 	// +required
 	Spec CampaignPolicySpec `json:"spec"`
 
-	// status says what is in force.
+	// status is what is in force, and what is wrong with what is not.
 	// +optional
 	Status CampaignPolicyStatus `json:"status,omitempty"`
 }
@@ -62,7 +62,8 @@ type CampaignPolicySpec struct {
 	// +kubebuilder:default=Enforce
 	Mode PolicyMode `json:"mode,omitempty"`
 
-	// match says which campaigns the policy is about. Unset: all of them.
+	// match says which campaigns the policy is about: each list that is set must
+	// contain the campaign's value. Unset: all campaigns.
 	// +optional
 	Match *PolicyMatch `json:"match,omitempty"`
 
@@ -95,7 +96,7 @@ type CampaignPolicySpec struct {
 // PolicyMatch selects campaigns; every list that is set must contain the
 // campaign's value.
 type PolicyMatch struct {
-	// brands, by name.
+	// brands, by name. Unset: any.
 	// +optional
 	// +listType=set
 	// +kubebuilder:validation:MinItems=1
@@ -103,25 +104,25 @@ type PolicyMatch struct {
 	// +kubebuilder:validation:items:MaxLength=63
 	// +kubebuilder:validation:items:XValidation:rule=`self.matches('^[a-z0-9]([a-z0-9-]*[a-z0-9])?$')`,message=`write a Brand's name: lower-case letters, digits and -, for example acme`
 	Brands []string `json:"brands,omitempty"`
-	// purposes, by term.
+	// purposes of the campaign, for example Marketing. Unset: any.
 	// +optional
 	// +listType=set
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=32
 	Purposes []Purpose `json:"purposes,omitempty"`
-	// classes of purposes.
+	// classes of the purpose, as the Brand declares it. Unset: any.
 	// +optional
 	// +listType=set
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=2
 	Classes []PurposeClass `json:"classes,omitempty"`
-	// channels of the campaign.
+	// channels of the campaign. Unset: any.
 	// +optional
 	// +listType=set
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=8
 	Channels []Channel `json:"channels,omitempty"`
-	// namespaces in which the campaign lives.
+	// namespaces in which the campaign lives. Unset: any.
 	// +optional
 	// +listType=set
 	// +kubebuilder:validation:MinItems=1

@@ -43,13 +43,15 @@ type CustomerConsentList struct {
 // allowed.
 // +kubebuilder:validation:XValidation:rule="!has(self.timeZoneSource) || has(self.timeZone)",messageExpression="self.timeZoneSource + ' says who stated timeZone, and there is none: set timeZone, or take this away'",fieldPath=".timeZoneSource"
 type CustomerConsentSpec struct {
-	// optOut, when set, beats everything below: nobody may contact this
-	// customer for marketing. One field, so that one patch is enough.
+	// optOut, when set, beats everything else in this record: nobody may contact
+	// this customer for marketing. One field, so that one patch is enough.
 	// +optional
 	OptOut *OptOut `json:"optOut,omitempty"`
 
-	// timeZone is where the customer's clock runs. Without it no rule that needs
-	// a local time can allow anything; it is never filled in from the brand.
+	// timeZone is where the customer's clock runs, a zone of the IANA database
+	// such as Europe/Berlin; an offset is none. Unset: unknown, and then no rule
+	// that needs a local time allows anything. It is never filled in from the
+	// brand.
 	// +optional
 	TimeZone TimeZone `json:"timeZone,omitempty"`
 
@@ -60,26 +62,30 @@ type CustomerConsentSpec struct {
 	// +kubebuilder:validation:Enum=Declared;Imported
 	TimeZoneSource string `json:"timeZoneSource,omitempty"`
 
-	// jurisdiction is the country (and part) whose law protects the customer.
+	// jurisdiction is the country, or part of one, whose law protects the
+	// customer, as an ISO 3166 code such as DE or US-CA. Quote "NO" in YAML:
+	// unquoted it reads as false. Unset: unknown.
 	// +optional
 	Jurisdiction Jurisdiction `json:"jurisdiction,omitempty"`
 
-	// language is the language in which the customer was asked.
+	// language is the one in which the customer was asked, for example de or
+	// fr-CA. Unset: unknown.
 	// +optional
 	Language Language `json:"language,omitempty"`
 
 	// birthYear lets age rules work without a birthday: the younger of the two
-	// possible ages counts. Absent: the age is unknown.
+	// possible ages counts. Unset: the age is unknown.
 	// +optional
 	// +kubebuilder:validation:Minimum=1900
 	// +kubebuilder:validation:Maximum=2200
 	BirthYear *int32 `json:"birthYear,omitempty"`
 
-	// guardian is who answered for a minor.
+	// guardian is who answered for a minor. Unset: nobody did.
 	// +optional
 	Guardian *Guardian `json:"guardian,omitempty"`
 
-	// lifeStage is where in life the customer stands.
+	// lifeStage is where in life the customer stands, as declared or imported.
+	// Unset: unknown.
 	// +optional
 	LifeStage LifeStage `json:"lifeStage,omitempty"`
 
@@ -87,14 +93,16 @@ type CustomerConsentSpec struct {
 	// +optional
 	Pause *Pause `json:"pause,omitempty"`
 
-	// quietHours are times of the customer's own clock without any contact.
+	// quietHours are times of the customer's own clock without any contact; those
+	// that overlap are united. Unset: none of the customer's own.
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=14
 	QuietHours []DailyWindow `json:"quietHours,omitempty"`
 
-	// contactWindows, when not empty, are the only times at which the customer
-	// wants to be contacted.
+	// contactWindows, when not empty, are the only times of the customer's own
+	// clock at which the customer wants to be contacted; quiet hours inside them
+	// stay quiet. Unset: any time.
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=14
@@ -372,7 +380,7 @@ type Grant struct {
 	// +optional
 	ImpliedBy *ImpliedBy `json:"impliedBy,omitempty"`
 
-	// privacyNotice is what the customer was told.
+	// privacyNotice is what the customer was told. Unset: not on record.
 	// +optional
 	PrivacyNotice *PrivacyNotice `json:"privacyNotice,omitempty"`
 
@@ -388,7 +396,8 @@ type ImpliedBy struct {
 	// event is what the customer did.
 	// +required
 	Event ImplyingEvent `json:"event"`
-	// eventDate is when; for a contract: when it ended, or now while it runs.
+	// eventDate is when; for a contract: when it ended or, while it runs, when
+	// that was last known.
 	// +required
 	EventDate metav1.Time `json:"eventDate"`
 }
@@ -429,7 +438,7 @@ type CustomerConsentStatus struct {
 	// +optional
 	NextChange *metav1.Time `json:"nextChange,omitempty"`
 
-	// brands says it for each brand.
+	// brands says for each brand what the answers to it amount to now.
 	// +optional
 	// +listType=map
 	// +listMapKey=brand

@@ -91,7 +91,7 @@ func table(crd *apiextensionsv1.CustomResourceDefinition) []byte {
 		if !ok {
 			continue
 		}
-		fmt.Fprintf(w, "\n**%s**: %s\n\n| Field | Type | Meaning |\n|---|---|---|\n", part, text(strings.TrimPrefix(node.Description, part+" is ")))
+		fmt.Fprintf(w, "\n**%s**: %s\n\n| Field | Type | Meaning |\n|---|---|---|\n", part, text(predicate(part, node.Description)))
 		w.children(&node, "", part)
 	}
 	w.WriteString("\n")
