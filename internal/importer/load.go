@@ -28,7 +28,7 @@ const (
 	// named is how many refused lines an error names.
 	named = 10
 	// pulse is how often progress is said.
-	pulse = time.Second
+	pulse = 2 * time.Second
 )
 
 // loader writes rows to a cluster.

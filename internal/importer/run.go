@@ -95,9 +95,10 @@ func Run(ctx context.Context, o Options) (Report, error) {
 	if err != nil {
 		return Report{}, err
 	}
+	start := time.Now()
 	l := loader{
 		mapper: m, client: o.Client, contacts: o.Contacts, namespace: o.Namespace,
-		concurrency: o.Concurrency, out: o.Progress, start: time.Now(),
+		concurrency: o.Concurrency, out: o.Progress, start: start, said: start,
 	}
 	if l.concurrency == 0 {
 		l.concurrency = 16
