@@ -1,0 +1,236 @@
+package gate
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/go-logr/logr"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/codb-dev/codb/api/v1alpha1"
+	"github.com/codb-dev/codb/internal/contacts"
+)
+
+// Ledger is what the gate opens the door to; see ledger.Store.
+type Ledger interface {
+	ID() string
+	Append(ctx context.Context, records []contacts.Record) ([]contacts.Result, error)
+	After(ctx context.Context, sequence uint64, limit int) (contacts.Page, error)
+	ByPrincipal(ctx context.Context, principal string, since time.Time, limit int) ([]contacts.Record, error)
+	Sequence() uint64
+	Wait(ctx context.Context, sequence uint64) error
+}
+
+// ServerOptions say what a Server serves to whom. Ledger and Authenticator are
+// required.
+type ServerOptions struct {
+	Ledger        Ledger
+	Authenticator Authenticator
+	// Log takes who was refused, and what failed.
+	Log logr.Logger
+	// Metrics takes the server's metrics. Nil: none.
+	Metrics prometheus.Registerer
+}
+
+// Server answers the API. It is an http.Handler, and Serve runs it with TLS.
+type Server struct {
+	ledger  Ledger
+	auth    Authenticator
+	log     logr.Logger
+	metrics *serverMetrics
+	mux     *http.ServeMux
+
+	appends  chan struct{} // one for each append that is being answered
+	draining chan struct{} // closed: going away
+	drain    sync.Once
+}
+
+const (
+	maxBody = 8 << 20
+	// maxAppends bounds the memory that bodies take.
+	maxAppends = 32
+	// requestTime is what reading or answering one request may take, waiting for
+	// news not counted.
+	requestTime = 20 * time.Second
+	// drainTime is what requests that go on have to end.
+	drainTime = 15 * time.Second
+)
+
+// route is one operation of the API.
+type route struct {
+	method, path string
+	// verb on contacts that the caller needs; empty: anybody may ask.
+	verb   string
+	handle func(*Server, http.ResponseWriter, *http.Request) error
+}
+
+var routes = []route{
+	{http.MethodPost, "/v1/contacts", "create", (*Server).appendContacts},
+	{http.MethodGet, "/v1/contacts", "list", (*Server).feed},
+	{http.MethodGet, "/v1/contacts/{principal}", "list", (*Server).ofPrincipal},
+	{http.MethodGet, "/healthz", "", (*Server).healthz},
+	{http.MethodGet, "/readyz", "", (*Server).readyz},
+}
+
+// NewServer makes a server that is not listening yet.
+func NewServer(o ServerOptions) *Server {
+	s := &Server{
+		ledger: o.Ledger, auth: o.Authenticator, log: o.Log, metrics: newServerMetrics(o.Metrics),
+		mux: http.NewServeMux(), appends: make(chan struct{}, maxAppends), draining: make(chan struct{}),
+	}
+	allowed := map[string][]string{}
+	for _, r := range routes {
+		s.mux.Handle(r.method+" "+r.path, s.serve(r))
+		allowed[r.path] = append(allowed[r.path], r.method)
+	}
+	for path, methods := range allowed {
+		s.mux.HandleFunc(path, func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Allow", strings.Join(methods, ", "))
+			s.refuse(w, "other", &Problem{Type: ProblemNoSuchRoute, Title: "No such method here", Status: http.StatusMethodNotAllowed, Remedy: "use " + strings.Join(methods, " or ")})
+		})
+	}
+	s.mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
+		s.refuse(w, "other", &Problem{Type: ProblemNoSuchRoute, Title: "No such path", Status: http.StatusNotFound, Remedy: "see docs/gate-openapi.yaml"})
+	})
+	return s
+}
+
+// ServeHTTP implements http.Handler.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.mux.ServeHTTP(w, r) }
+
+// Serve answers on the listener until ctx is done, then lets requests end. It
+// is to be called once.
+func (s *Server) Serve(ctx context.Context, l *Listener) error {
+	server := &http.Server{
+		Handler:           s,
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       requestTime,
+		WriteTimeout:      requestTime, // serve gives those who wait for news more
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    16 << 10,
+		ErrorLog:          log.New(logWriter{s.log}, "", 0),
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- server.Serve(l.tls) }()
+	select {
+	case err := <-ended:
+		return err
+	case <-ctx.Done():
+	}
+	s.Drain()
+	patience, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
+	defer cancel()
+	if err := server.Shutdown(patience); err != nil {
+		return errors.Join(err, server.Close())
+	}
+	return nil
+}
+
+// Drain says to those who ask that the gate goes away, and answers those who
+// wait for news.
+func (s *Server) Drain() { s.drain.Do(func() { close(s.draining) }) }
+
+// serve wraps what all routes have in common.
+func (s *Server) serve(rt route) http.Handler {
+	name := rt.method + " " + rt.path
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		began := time.Now()
+		s.metrics.inFlight.Inc()
+		defer s.metrics.inFlight.Dec()
+		w.Header().Set("Cache-Control", "no-store")
+		w.Header().Set("X-Content-Type-Options", "nosniff")
+		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+		code := http.StatusOK
+		err := s.admit(rt, r)
+		if err == nil {
+			err = rt.handle(s, w, r)
+		}
+		if err != nil {
+			p := problem(err)
+			code = p.Status
+			if p.Type == ProblemUnavailable && r.Context().Err() == nil {
+				s.log.Error(err, "request failed", "route", name)
+			}
+			if code == http.StatusUnauthorized {
+				w.Header().Set("WWW-Authenticate", `Bearer realm="`+Audience+`"`)
+			}
+			p.write(w)
+		}
+		s.metrics.observe(name, strconv.Itoa(code), time.Since(began))
+	})
+}
+
+func (s *Server) refuse(w http.ResponseWriter, route string, p *Problem) {
+	p.write(w)
+	s.metrics.observe(route, strconv.Itoa(p.Status), 0)
+}
+
+// admit finds out who asks, and whether they may.
+func (s *Server) admit(rt route, r *http.Request) error {
+	if rt.verb == "" {
+		return nil
+	}
+	token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+	var user string
+	err := ErrUnauthenticated
+	if ok && token != "" {
+		user, err = s.auth.Admit(r.Context(), token, rt.verb)
+	}
+	audit := s.log.WithValues("route", rt.method+" "+rt.path, "verb", rt.verb, "user", unnamed(user), "remote", remoteHost(r))
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, ErrUnauthenticated):
+		s.metrics.refusals.WithLabelValues("unauthenticated").Inc()
+		audit.Info("request refused", "reason", "unauthenticated")
+		return &Problem{Type: ProblemUnauthenticated, Title: "Who asks is not known", Status: http.StatusUnauthorized, Remedy: "send a ServiceAccount token made for the audience " + Audience}
+	case errors.Is(err, ErrForbidden):
+		s.metrics.refusals.WithLabelValues("forbidden").Inc()
+		audit.Info("request refused", "reason", "forbidden")
+		return &Problem{Type: ProblemForbidden, Title: "Not allowed", Status: http.StatusForbidden, Remedy: "ask for a Role with verb " + rt.verb + " on contacts of " + v1alpha1.Group + " in the customers' namespace"}
+	}
+	s.metrics.refusals.WithLabelValues("unknown").Inc()
+	audit.Error(err, "request refused", "reason", "unknown")
+	return unavailable("the cluster could not be asked who you are", "send the same request again")
+}
+
+// unnamed hides a customer's id, which is a part of the customer's username.
+func unnamed(user string) string {
+	if strings.HasPrefix(user, v1alpha1.CustomerUsernamePrefix) {
+		return v1alpha1.CustomerUsernamePrefix + "*"
+	}
+	return user
+}
+
+func remoteHost(r *http.Request) string {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		return "unknown"
+	}
+	return host
+}
+
+func answer(w http.ResponseWriter, body any) error {
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(body) // the client has gone: nobody is left to tell
+	return nil
+}
+
+// logWriter takes what net/http has to say: failed handshakes and the like.
+type logWriter struct{ log logr.Logger }
+
+var _ io.Writer = logWriter{}
+
+func (w logWriter) Write(p []byte) (int, error) {
+	w.log.V(1).Info("http", "message", strings.TrimSpace(string(p)))
+	return len(p), nil
+}
