@@ -3,6 +3,7 @@ package workload_test
 import (
 	"context"
 	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -19,16 +20,25 @@ import (
 	"github.com/codb-dev/codb/test/apiserver"
 )
 
-// These tests run on a real apiserver with Kubernetes' own Job, CronJob and
-// garbage collection controllers. There is no node: what a kubelet would do to
-// a pod, the tests do.
+// These tests run on a real apiserver with codb's admission policies and
+// Kubernetes' own Job, CronJob and garbage collection controllers; the keeper
+// has the rights of codb's operator and no more. There is no node: what a
+// scheduler and a kubelet would do to a pod, the tests do.
 var env *apiserver.Env
 
 func TestMain(m *testing.M) {
-	os.Exit(apiserver.Run(m, apiserver.Options{Controllers: true}, func(e *apiserver.Env) { env = e }))
+	os.Exit(apiserver.Run(m, apiserver.Options{Controllers: true, Admission: true}, func(e *apiserver.Env) { env = e }))
 }
 
-var proof = workload.Evidence{Decision: "spring-1", PolicyDigest: "sha256:00", ConsentRevision: "crd/7"}
+const (
+	scheduler      = "system:kube-scheduler"
+	kubelet        = "system:node:nowhere"
+	cronController = "system:serviceaccount:kube-system:cronjob-controller"
+)
+
+var proof = workload.Evidence{
+	Decision: "spring-1", PolicyDigest: "sha256:" + strings.Repeat("0", 64), ConsentRevision: "crd/7",
+}
 
 // scene is one campaign in a namespace of its own.
 type scene struct {
@@ -42,8 +52,10 @@ func newScene(t *testing.T, change func(*v1alpha1.CampaignSpec)) *scene {
 	t.Parallel()
 	c := &v1alpha1.Campaign{
 		ObjectMeta: metav1.ObjectMeta{
-			Name:      "spring",
-			Namespace: env.Namespace(t, map[string]string{"pod-security.kubernetes.io/enforce": "restricted"}),
+			Name: "spring",
+			Namespace: env.Namespace(t, map[string]string{
+				v1alpha1.LabelEnforce: v1alpha1.EnforceTrue, "pod-security.kubernetes.io/enforce": "restricted",
+			}),
 		},
 		Spec: v1alpha1.CampaignSpec{
 			Brand: "acme", Purpose: "DirectMarketing", Channel: v1alpha1.ChannelEmail, Owner: "crm-team",
@@ -57,8 +69,11 @@ func newScene(t *testing.T, change func(*v1alpha1.CampaignSpec)) *scene {
 	if err := env.Client.Create(t.Context(), c); err != nil {
 		t.Fatal(err)
 	}
-	return &scene{T: t, keeper: &workload.Keeper{Client: env.Client}, campaign: c}
+	return &scene{T: t, keeper: &workload.Keeper{Client: env.As(t, v1alpha1.OperatorUsername)}, campaign: c}
 }
+
+// as is the client of one of Kubernetes' own: only admission stands in the way.
+func (s *scene) as(user string) client.Client { return env.As(s, user, "system:masters") }
 
 func sender() *v1alpha1.JobTemplate {
 	return &v1alpha1.JobTemplate{Image: "example.com/mailer:1", Command: []string{"/send"}}
@@ -168,7 +183,7 @@ func (s *scene) podStarts() *corev1.Pod {
 	s.until("there is a pod", func(context.Context) (bool, error) { return len(s.pods()) == 1, nil })
 	pod := &s.pods()[0]
 	binding := &corev1.Binding{Target: corev1.ObjectReference{Kind: "Node", Name: "nowhere"}}
-	if err := env.Client.SubResource("binding").Create(s.Context(), pod, binding); err != nil {
+	if err := s.as(scheduler).SubResource("binding").Create(s.Context(), pod, binding); err != nil {
 		s.Fatal(err)
 	}
 	s.podSays(pod, corev1.PodRunning)
@@ -178,7 +193,7 @@ func (s *scene) podStarts() *corev1.Pod {
 func (s *scene) podSays(pod *corev1.Pod, phase corev1.PodPhase) {
 	s.Helper()
 	patch := client.RawPatch("application/merge-patch+json", []byte(`{"status":{"phase":"`+string(phase)+`"}}`))
-	if err := env.Client.Status().Patch(s.Context(), pod, patch); err != nil {
+	if err := s.as(kubelet).Status().Patch(s.Context(), pod, patch); err != nil {
 		s.Fatal(err)
 	}
 }
@@ -187,7 +202,7 @@ func (s *scene) podSays(pod *corev1.Pod, phase corev1.PodPhase) {
 func (s *scene) podEnds(pod *corev1.Pod) {
 	s.Helper()
 	s.podSays(pod, corev1.PodFailed)
-	if err := env.Client.Delete(s.Context(), pod, client.GracePeriodSeconds(0)); client.IgnoreNotFound(err) != nil {
+	if err := s.as(kubelet).Delete(s.Context(), pod, client.GracePeriodSeconds(0)); client.IgnoreNotFound(err) != nil {
 		s.Fatal(err)
 	}
 }
@@ -206,23 +221,27 @@ func (s *scene) settled(name string) *batchv1.Job {
 	return s.job(name)
 }
 
-// label makes an existing Job of the campaign.
-func (s *scene) existing(name string, change func(*batchv1.Job)) *batchv1.Job {
+// existing makes a Job of the campaign that codb did not make.
+func (s *scene) existing(name string) {
 	s.Helper()
+	s.create(env.Client, s.legacyJob(name))
+}
+
+func (s *scene) create(by client.Client, obj client.Object) {
+	s.Helper()
+	if err := by.Create(s.Context(), obj); err != nil {
+		s.Fatal(err)
+	}
+}
+
+func (s *scene) legacyJob(name string) *batchv1.Job {
 	label := map[string]string{v1alpha1.LabelCampaign: s.campaign.Name}
-	j := &batchv1.Job{
+	return &batchv1.Job{
 		ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: s.campaign.Namespace, Labels: label},
-		Spec: batchv1.JobSpec{Suspend: ptr.To(true), Template: corev1.PodTemplateSpec{
+		Spec: batchv1.JobSpec{Template: corev1.PodTemplateSpec{
 			ObjectMeta: metav1.ObjectMeta{Labels: label}, Spec: legacyPod(),
 		}},
 	}
-	if change != nil {
-		change(j)
-	}
-	if err := env.Client.Create(s.Context(), j); err != nil {
-		s.Fatal(err)
-	}
-	return j
 }
 
 // legacyPod is what somebody else wrote, good enough for the namespace.

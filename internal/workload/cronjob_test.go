@@ -29,7 +29,7 @@ func (s *scene) tick(name string) {
 	s.Helper()
 	j := s.cronJob(name)
 	j.Status.LastScheduleTime = ptr.To(metav1.NewTime(time.Now().Add(-2 * time.Minute)))
-	if err := env.Client.Status().Update(s.Context(), j); err != nil {
+	if err := s.as(cronController).Status().Update(s.Context(), j); err != nil {
 		s.Fatal(err)
 	}
 	s.until("the CronJob made a Job", func(context.Context) (bool, error) { return len(s.observe().Runs) > 0, nil })
@@ -118,7 +118,9 @@ func TestAllowPilesUpNoFurther(t *testing.T) {
 			Schedule: "0 9 * * 1", Suspend: ptr.To(true),
 			JobTemplate: batchv1.JobTemplateSpec{
 				ObjectMeta: metav1.ObjectMeta{Labels: label},
-				Spec:       batchv1.JobSpec{Suspend: ptr.To(true), Template: corev1.PodTemplateSpec{Spec: legacyPod()}},
+				Spec: batchv1.JobSpec{Template: corev1.PodTemplateSpec{
+					ObjectMeta: metav1.ObjectMeta{Labels: label}, Spec: legacyPod(),
+				}},
 			},
 		},
 	}
@@ -127,9 +129,9 @@ func TestAllowPilesUpNoFurther(t *testing.T) {
 	}
 	// What the ticks of six weeks leave behind while codb is down.
 	for week := range 6 {
-		s.existing(fmt.Sprintf("weekly-%d", week), func(j *batchv1.Job) {
-			j.OwnerReferences = []metav1.OwnerReference{*metav1.NewControllerRef(weekly, batchv1.SchemeGroupVersion.WithKind("CronJob"))}
-		})
+		j := s.legacyJob(fmt.Sprintf("weekly-%d", week))
+		j.OwnerReferences = []metav1.OwnerReference{*metav1.NewControllerRef(weekly, batchv1.SchemeGroupVersion.WithKind("CronJob"))}
+		s.create(s.as(cronController), j)
 	}
 	if o := s.observe(); len(o.Warnings) != 1 {
 		t.Errorf("warnings: %q, want one about Allow", o.Warnings)

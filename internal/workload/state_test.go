@@ -226,9 +226,11 @@ func TestUnsafeCronJobs(t *testing.T) {
 		unsafe  string
 		warning string
 	}{
-		"ALabelledOneIsFine":            {change: func(*batchv1.CronJob) {}},
-		"OneWhoseJobsAreNotLabelled":    {change: func(j *batchv1.CronJob) { j.Spec.JobTemplate.Labels = nil }, unsafe: "would not be the campaign's"},
-		"OneWhoseJobsLookReleased":      {change: func(j *batchv1.CronJob) { j.Spec.JobTemplate.Annotations = map[string]string{v1alpha1.AnnotationDecision: "x"} }, unsafe: "look released"},
+		"ALabelledOneIsFine":         {change: func(*batchv1.CronJob) {}},
+		"OneWhoseJobsAreNotLabelled": {change: func(j *batchv1.CronJob) { j.Spec.JobTemplate.Labels = nil }, unsafe: "would not be the campaign's"},
+		"OneWhoseJobsLookReleased": {change: func(j *batchv1.CronJob) {
+			j.Spec.JobTemplate.Annotations = map[string]string{v1alpha1.AnnotationDecision: "x"}
+		}, unsafe: "look released"},
 		"OneWhoseJobsAreManagedByOther": {change: func(j *batchv1.CronJob) { j.Spec.JobTemplate.Spec.ManagedBy = ptr.To("example.com/other") }, unsafe: "managedBy"},
 		"OneWhoseJobsKueueStarts":       {change: func(j *batchv1.CronJob) { j.Spec.JobTemplate.Labels["kueue.x-k8s.io/queue-name"] = "q" }, unsafe: "Kueue"},
 		"AnExtraOneOfACampaignThatMakesItsOwn": {
