@@ -1,6 +1,7 @@
 package crd
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"regexp"
@@ -62,10 +63,15 @@ func ReadSample(file string) (*Sample, error) {
 	return s, nil
 }
 
-// Decode reads one YAML document as the apiserver would: whole numbers are
-// integers, and a key that comes twice is an error.
+// Decode reads one YAML document as kubectl and the apiserver would: whole
+// numbers are integers. A key that comes twice is an error, except where a
+// merge key (<<) is: the strict reader takes an overridden key for a second one.
 func Decode(doc []byte) (Object, error) {
-	raw, err := yaml.YAMLToJSONStrict(doc)
+	toJSON := yaml.YAMLToJSONStrict
+	if bytes.Contains(doc, []byte("<<:")) {
+		toJSON = yaml.YAMLToJSON
+	}
+	raw, err := toJSON(doc)
 	if err != nil {
 		return nil, err
 	}
