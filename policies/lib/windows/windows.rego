@@ -12,20 +12,27 @@ import rego.v2
 
 import data.codb.lib.calendar
 
-weekdays := ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"]
+# weekdays from the day before a Monday on.
+weekdays := [
+	"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat",
+	"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat",
+	"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun",
+]
 
-# Yesterday's window may last until today; a weekly one comes back in 7 days. A
-# change of clocks may leave an open one empty once: then the second week counts.
-week := [-1, 0, 1, 2, 3, 4, 5, 6, 7]
+# Days from yesterday on: yesterday's window may last until today; a weekly one
+# comes back in 7 days. A change of clocks may leave an open one empty once: then
+# the second week counts.
+week := [0, 1, 2, 3, 4, 5, 6, 7, 8]
 
-fortnight := array.concat(week, [8, 9, 10, 11, 12, 13, 14])
+fortnight := array.concat(week, [9, 10, 11, 12, 13, 14, 15])
 
 # closed are the spans around now, as long as they can be: a window that starts or
 # ends at a time that the clock shows twice holds through both passes.
 closed(windows, zone, now) := steady(windows, zone, now) if calendar.steady(zone, now)
 
 closed(windows, zone, now) := {span |
-	some reading in readings(windows, zone, now, week)
+	midnight := calendar.midnight(now, zone)
+	some reading in spans(windows, midnight, midnight / calendar.minute, week)
 	span := {
 		"from": calendar.first(reading.from * calendar.minute, zone) / calendar.minute,
 		"until": calendar.final(reading.until * calendar.minute, zone) / calendar.minute,
@@ -40,7 +47,8 @@ closed(windows, zone, now) := {span |
 open(windows, zone, now) := steady(windows, zone, now) if calendar.steady(zone, now)
 
 open(windows, zone, now) := {span |
-	some reading in readings(windows, zone, now, fortnight)
+	midnight := calendar.midnight(now, zone)
+	some reading in spans(windows, midnight, midnight / calendar.minute, fortnight)
 	span := {
 		"from": calendar.final(reading.from * calendar.minute, zone) / calendar.minute,
 		"until": calendar.first(reading.until * calendar.minute, zone) / calendar.minute,
@@ -51,22 +59,21 @@ open(windows, zone, now) := {span |
 }
 
 # steady are the spans while no clock is put forward or back.
-steady(windows, zone, now) := {span |
-	ahead := calendar.offset(now, zone) / calendar.minute
-	some reading in readings(windows, zone, now, week)
-	span := {"from": reading.from - ahead, "until": reading.until - ahead}
+steady(windows, zone, now) := spans(windows, midnight, (midnight - ahead) / calendar.minute, week) if {
+	midnight := calendar.midnight(now, zone)
+	ahead := calendar.offset(now, zone)
 }
 
-# readings are the spans as the clock shows them.
-readings(windows, zone, now, days) := {span |
-	midnight := calendar.midnight(now, zone)
+# spans are those of windows that start on some days around midnight, where today
+# begins at the minute start.
+spans(windows, midnight, start, days) := {span |
 	today := calendar.weekday(midnight)
-	start := midnight / calendar.minute
 	some window in windows
+	first := (start + window.start) - 1440
 	length := minutes_long(window)
-	some shift in days
-	weekdays[((today + shift) + 7) % 7] in window.days
-	from := (start + (shift * 1440)) + window.start
+	some day in days
+	weekdays[today + day] in window.days
+	from := first + (day * 1440)
 	span := {"from": from, "until": from + length}
 }
 
