@@ -3,6 +3,8 @@
 // words are those of kubectl explain.
 package main
 
+//go:generate go run . -crds ../../config/crd/bases -docs ../../docs/reference
+
 import (
 	"bytes"
 	"encoding/json"
