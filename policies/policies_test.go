@@ -5,9 +5,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path"
-	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -121,7 +121,6 @@ func TestFormatted(t *testing.T) {
 
 func TestEveryRuleIsComplete(t *testing.T) {
 	all := modules(t)
-	codes := map[string]bool{}
 	for _, name := range rules(t) {
 		under := strings.ReplaceAll(name, "-", "_")
 		m := all[path.Join(name, under+".rego")]
@@ -135,13 +134,9 @@ func TestEveryRuleIsComplete(t *testing.T) {
 		if all[path.Join(name, under+"_test.rego")] == nil {
 			t.Errorf("%s has no %s_test.rego", name, under)
 		}
-		for _, c := range declared(t, name, m) {
-			codes[c] = true
-		}
-		checkSchema(t, name)
+		checkReadme(t, name, checkSchema(t, name), declared(t, name, m))
 		checkUses(t, name, m)
 	}
-	checkReadme(t, codes)
 }
 
 // declared checks a rule's METADATA and returns its codes.
@@ -224,12 +219,12 @@ type schema struct {
 	Items                *schema            `json:"items"`
 }
 
-func checkSchema(t *testing.T, name string) {
+// checkSchema checks the schema of a rule's parameters and returns their names.
+func checkSchema(t *testing.T, name string) []string {
 	t.Helper()
 	text, err := fs.ReadFile(policies.FS, path.Join(name, "schema.json"))
 	if err != nil {
-		t.Error(err)
-		return
+		t.Fatal(err)
 	}
 	var s schema
 	if err := json.Unmarshal(text, &s); err != nil {
@@ -251,40 +246,26 @@ func checkSchema(t *testing.T, name string) {
 			t.Errorf("%s: parameter %s (%s) has no bounds", name, p, sub.Type)
 		}
 	}
+	return slices.Sorted(maps.Keys(s.Properties))
 }
 
-// checkReadme compares the rules, parameters and codes with the README's table.
-func checkReadme(t *testing.T, codes map[string]bool) {
+// checkReadme looks for a rule's parameters and codes in its row of README.md.
+func checkReadme(t *testing.T, name string, parameters, codes []string) {
 	t.Helper()
 	text, err := os.ReadFile("README.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	words := map[string]bool{}
-	for _, w := range regexp.MustCompile("`[^`]+`").FindAllString(string(text), -1) {
-		words[strings.Trim(w, "`")] = true
-	}
-	for c := range codes {
-		if !words[c] {
-			t.Errorf("README.md does not list the code %s", c)
+	for row := range strings.Lines(string(text)) {
+		if !strings.HasPrefix(row, "| `"+name+"` |") {
+			continue
 		}
-	}
-	for _, name := range rules(t) {
-		if !words[name] {
-			t.Errorf("README.md does not list the rule %s", name)
-		}
-		raw, err := fs.ReadFile(policies.FS, path.Join(name, "schema.json"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		var s schema
-		if err := json.Unmarshal(raw, &s); err != nil {
-			t.Fatal(err)
-		}
-		for p := range s.Properties {
-			if !words[p] {
-				t.Errorf("README.md does not list the parameter %s of %s", p, name)
+		for _, word := range slices.Concat(parameters, codes) {
+			if !strings.Contains(row, "`"+word+"`") {
+				t.Errorf("README.md: the row of %s lacks %s", name, word)
 			}
 		}
+		return
 	}
+	t.Errorf("README.md has no row of %s", name)
 }
