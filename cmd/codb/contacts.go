@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"time"
 
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/clock"
@@ -12,8 +11,6 @@ import (
 	"github.com/codb-dev/codb/controllers/campaign"
 	"github.com/codb-dev/codb/internal/audience"
 	"github.com/codb-dev/codb/internal/contacts"
-	"github.com/codb-dev/codb/internal/gate"
-	"github.com/codb-dev/codb/internal/importer"
 )
 
 // past marries the projection of the contact ledger with the gate that feeds
@@ -70,28 +67,4 @@ func (p past) Record(ctx context.Context, r campaign.Released) error {
 		return err
 	}
 	return p.Current(ctx)
-}
-
-// imported appends what an import says of the past.
-type imported struct{ gate *gate.Client }
-
-func (i imported) Append(ctx context.Context, list []importer.Contact) error {
-	records := make([]contacts.Record, 0, len(list))
-	for _, c := range list {
-		r := contacts.Record{Key: c.Key, Principal: c.Principal}
-		switch {
-		case c.Sent != nil:
-			r.At, r.Event, r.Brand = time.Unix(0, c.Sent.At).UTC(), contacts.Sent, c.Sent.Brand
-			r.Purpose, r.Class = c.Sent.Purpose, v1alpha1.PurposeClass(c.Sent.Class)
-			r.Channel, r.Topic = v1alpha1.Channel(c.Sent.Channel), c.Sent.Topic
-		case c.Event != nil:
-			r.At, r.Event, r.Brand = time.Unix(0, c.Event.At).UTC(), contacts.Event(c.Event.Type), c.Event.Brand
-			r.Channel = v1alpha1.Channel(c.Event.Channel)
-		default:
-			return fmt.Errorf("import contacts: one says neither contact nor event")
-		}
-		records = append(records, r)
-	}
-	_, err := i.gate.Append(ctx, records)
-	return err
 }

@@ -1,0 +1,169 @@
+package policy
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/codb-dev/codb/api/v1alpha1"
+	"github.com/codb-dev/codb/internal/decision"
+)
+
+// InForce is one policy as campaigns are judged by it.
+type InForce struct {
+	Policy     Policy
+	Match      *v1alpha1.PolicyMatch
+	Thresholds *v1alpha1.Thresholds
+	Digest     string
+}
+
+// Facts are what a policy's match looks at.
+type Facts struct {
+	Brand, Namespace string
+	Purpose          v1alpha1.Purpose
+	Class            v1alpha1.PurposeClass
+	Channel          v1alpha1.Channel
+}
+
+// Book holds the policies in force. It is filled by whoever compiles them and
+// read by whoever judges campaigns; it is empty, and so blocks everything,
+// until then.
+type Book struct {
+	lib     *Library
+	sandbox *Sandbox
+
+	mu      sync.Mutex
+	pages   map[string]page
+	changed chan struct{}
+	judges  map[string]decision.Judge // by set of digests
+}
+
+type page struct {
+	generation int64
+	match      *v1alpha1.PolicyMatch // of the latest generation, where none is in force
+	inForce    *InForce
+}
+
+// NewBook makes an empty book.
+func NewBook(lib *Library, sandbox *Sandbox) *Book {
+	return &Book{
+		lib: lib, sandbox: sandbox,
+		pages: map[string]page{}, judges: map[string]decision.Judge{}, changed: make(chan struct{}),
+	}
+}
+
+// Put says what is in force of a policy whose latest generation was looked at;
+// nil: nothing, and every campaign that it matches is blocked.
+func (b *Book) Put(name string, generation int64, match *v1alpha1.PolicyMatch, f *InForce) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.pages[name] = page{generation: generation, match: match, inForce: f}
+	b.turn()
+}
+
+// Remove forgets a policy that was deleted.
+func (b *Book) Remove(name string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if _, ok := b.pages[name]; ok {
+		delete(b.pages, name)
+		b.turn()
+	}
+}
+
+// Observed says whether this generation of the policy was looked at.
+func (b *Book) Observed(name string, generation int64) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	p, ok := b.pages[name]
+	return ok && p.generation >= generation
+}
+
+// Names lists the policies in the book, sorted.
+func (b *Book) Names() []string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	names := make([]string, 0, len(b.pages))
+	for n := range b.pages {
+		names = append(names, n)
+	}
+	slices.Sort(names)
+	return names
+}
+
+// Changed is closed at the next change of the book.
+func (b *Book) Changed() <-chan struct{} {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.changed
+}
+
+// For lists the policies in force that match, sorted by name, and the names of
+// those that match but have nothing in force.
+func (b *Book) For(f Facts) (set []InForce, notReady []string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for name, p := range b.pages {
+		switch {
+		case p.inForce == nil && f.matches(p.match):
+			notReady = append(notReady, name)
+		case p.inForce != nil && f.matches(p.inForce.Match):
+			set = append(set, *p.inForce)
+		}
+	}
+	slices.Sort(notReady)
+	slices.SortFunc(set, func(x, y InForce) int { return strings.Compare(x.Policy.Name, y.Policy.Name) })
+	return set, notReady
+}
+
+// Judge answers questions under the built-in floor and the policies given.
+func (b *Book) Judge(ctx context.Context, set []InForce) (decision.Judge, error) {
+	policies := make([]Policy, 0, len(set)+1)
+	policies = append(policies, b.lib.Floor())
+	var key strings.Builder
+	for _, f := range set {
+		policies = append(policies, f.Policy)
+		fmt.Fprintf(&key, "%s %s %s\n", f.Policy.Name, f.Policy.Mode, f.Digest)
+	}
+	b.mu.Lock()
+	j, ok := b.judges[key.String()]
+	b.mu.Unlock()
+	if ok {
+		return j, nil
+	}
+	j, err := b.sandbox.Load(ctx, policies)
+	if err != nil {
+		return nil, err
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.judges[key.String()] = j
+	return j, nil
+}
+
+// References names the policies that a decision rests on, the floor first.
+func (b *Book) References(set []InForce) []v1alpha1.PolicyReference {
+	floor := b.lib.Floor()
+	refs := []v1alpha1.PolicyReference{{Name: floor.Name, Digest: b.lib.Digest(floor)}}
+	for _, f := range set {
+		refs = append(refs, v1alpha1.PolicyReference{Name: f.Policy.Name, Generation: f.Policy.Generation, Digest: f.Digest})
+	}
+	return refs
+}
+
+// turn forgets judges of sets that may be gone and wakes who waits.
+func (b *Book) turn() {
+	b.judges = map[string]decision.Judge{}
+	close(b.changed)
+	b.changed = make(chan struct{})
+}
+
+func (f Facts) matches(m *v1alpha1.PolicyMatch) bool {
+	return m == nil ||
+		anyOf(m.Brands, f.Brand) && anyOf(m.Namespaces, f.Namespace) && anyOf(m.Purposes, f.Purpose) &&
+			anyOf(m.Classes, f.Class) && anyOf(m.Channels, f.Channel)
+}
+
+func anyOf[T comparable](list []T, v T) bool { return len(list) == 0 || slices.Contains(list, v) }
