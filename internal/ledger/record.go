@@ -26,7 +26,7 @@ func encode(r *Record) []byte {
 	b = binary.AppendVarint(b, r.Campaign.Generation)
 	for _, s := range []string{
 		r.Key, r.Principal, r.Brand, r.Purpose, string(r.Class), string(r.Channel), r.Topic, string(r.Event),
-		r.Campaign.Namespace, r.Campaign.Name, r.Campaign.UID,
+		r.Campaign.Namespace, r.Campaign.Name, r.Campaign.UID, r.Campaign.Job,
 		r.Permit, string(r.State), r.PolicyDigest, r.ConsentRevision,
 	} {
 		b = binary.AppendUvarint(b, uint64(len(s)))
@@ -72,7 +72,7 @@ func decode(stored, sequence []byte) (Record, error) {
 	r.Key, r.Principal, r.Brand, r.Purpose = d.string(), d.string(), d.string(), d.string()
 	r.Class, r.Channel = v1alpha1.PurposeClass(d.string()), v1alpha1.Channel(d.string())
 	r.Topic, r.Event = d.string(), contacts.Event(d.string())
-	r.Campaign.Namespace, r.Campaign.Name, r.Campaign.UID = d.string(), d.string(), d.string()
+	r.Campaign.Namespace, r.Campaign.Name, r.Campaign.UID, r.Campaign.Job = d.string(), d.string(), d.string(), d.string()
 	r.Permit, r.State = d.string(), contacts.State(d.string())
 	r.PolicyDigest, r.ConsentRevision = d.string(), d.string()
 	if d.bad || d.text != "" {

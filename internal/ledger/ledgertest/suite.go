@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"sync"
 	"testing"
 	"time"
@@ -81,7 +82,7 @@ func sent(key, principal string, at time.Time) ledger.Record {
 func whole(key string) ledger.Record {
 	r := sent(key, "c-1", noon.Add(-time.Hour+123*time.Nanosecond))
 	r.Topic = "Garden"
-	r.Campaign = contacts.Campaign{Namespace: "acme-shop", Name: "spring", UID: "0b1f6c1e-5a3e-4d0c-9d53-0a2f6f0b7a11", Generation: 3}
+	r.Campaign = contacts.Campaign{Namespace: "acme-shop", Name: "spring", UID: "0b1f6c1e-5a3e-4d0c-9d53-0a2f6f0b7a11", Generation: 3, Job: "5e2c8f60-77aa-4b35-8a8c-2f6b1c9d0e42"}
 	r.Permit, r.State = "p-1", contacts.StateRedeemed
 	r.PolicyDigest = "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 	r.ConsentRevision = "crs:4711"
@@ -129,6 +130,16 @@ func feed(t *testing.T, s ledger.Store) []ledger.Record {
 }
 
 func comeBack(t *testing.T, open Open) {
+	for field, v := range reflect.ValueOf(whole("k")).Fields() {
+		if v.IsZero() && field.Name != "Sequence" {
+			t.Errorf("the suite's record has no %s: it would not be noticed when a store loses it", field.Name)
+		}
+	}
+	for field, v := range reflect.ValueOf(whole("k").Campaign).Fields() {
+		if v.IsZero() {
+			t.Errorf("the suite's record has no campaign's %s", field.Name)
+		}
+	}
 	place := t.TempDir()
 	bare := ledger.Record{Key: "k-2", Principal: "c-2", Brand: "acme", Event: contacts.Purchase, At: noon}
 	want := []ledger.Record{whole("k-1"), bare}
@@ -218,6 +229,7 @@ func conflict(t *testing.T, open Open) {
 		"Name":       func(r *ledger.Record) { r.Campaign.Name = "other" },
 		"UID":        func(r *ledger.Record) { r.Campaign.UID = "other" },
 		"Generation": func(r *ledger.Record) { r.Campaign.Generation++ },
+		"Job":        func(r *ledger.Record) { r.Campaign.Job = "" },
 		"Permit":     func(r *ledger.Record) { r.Permit = "p-2" },
 		"State":      func(r *ledger.Record) { r.State = contacts.StateReported },
 		"Digest":     func(r *ledger.Record) { r.PolicyDigest = "" },

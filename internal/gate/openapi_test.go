@@ -1,0 +1,136 @@
+package gate
+
+import (
+	"os"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"sigs.k8s.io/yaml"
+
+	"github.com/codb-dev/codb/internal/contacts"
+)
+
+type openAPI struct {
+	Paths      map[string]map[string]operation `json:"paths"`
+	Components struct {
+		Schemas map[string]schema `json:"schemas"`
+	} `json:"components"`
+}
+
+type operation struct {
+	OperationID string         `json:"operationId"`
+	Security    *[]any         `json:"security"`
+	Responses   map[string]any `json:"responses"`
+}
+
+type schema struct {
+	Properties map[string]schema `json:"properties"`
+	Required   []string          `json:"required"`
+	Enum       []string          `json:"enum"`
+}
+
+func readOpenAPI(t *testing.T) openAPI {
+	t.Helper()
+	data, err := os.ReadFile("../../docs/gate-openapi.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var doc openAPI
+	if err := yaml.Unmarshal(data, &doc); err != nil {
+		t.Fatal(err)
+	}
+	return doc
+}
+
+func TestTheDescriptionHasEveryRouteAndNoOther(t *testing.T) {
+	doc := readOpenAPI(t)
+	var described, served []string
+	for path, operations := range doc.Paths {
+		for method, op := range operations {
+			described = append(described, strings.ToUpper(method)+" "+path)
+			if op.OperationID == "" || op.Responses["200"] == nil {
+				t.Errorf("%s %s: no name or no success", method, path)
+			}
+		}
+	}
+	for _, r := range routes {
+		served = append(served, r.method+" "+r.path)
+		op := doc.Paths[r.path][strings.ToLower(r.method)]
+		if open := op.Security != nil && len(*op.Security) == 0; open != (r.verb == "") {
+			t.Errorf("%s %s: described as open to everybody: %v", r.method, r.path, open)
+		}
+	}
+	slices.Sort(described)
+	slices.Sort(served)
+	if diff := cmp.Diff(served, described); diff != "" {
+		t.Errorf("routes (-served +described):\n%s", diff)
+	}
+}
+
+func TestTheDescriptionHasEveryFieldAndNoOther(t *testing.T) {
+	doc := readOpenAPI(t)
+	for name, v := range map[string]any{
+		"AppendRequest": appendRequest{}, "AppendResponse": appendResponse{}, "PrincipalResponse": principalResponse{},
+		"Record": contacts.Record{}, "Result": contacts.Result{}, "Page": contacts.Page{}, "Problem": Problem{},
+	} {
+		described := doc.Components.Schemas[name]
+		if diff := cmp.Diff(jsonFields(reflect.TypeOf(v)), keys(described.Properties)); diff != "" {
+			t.Errorf("%s (-Go +description):\n%s", name, diff)
+		}
+		for _, field := range described.Required {
+			if _, ok := described.Properties[field]; !ok {
+				t.Errorf("%s requires %s, which it does not have", name, field)
+			}
+		}
+	}
+	campaign := doc.Components.Schemas["Record"].Properties["campaign"]
+	if diff := cmp.Diff(jsonFields(reflect.TypeOf(contacts.Campaign{})), keys(campaign.Properties)); diff != "" {
+		t.Errorf("Record.campaign (-Go +description):\n%s", diff)
+	}
+}
+
+// TestTheDescriptionsWordsAreTaken offers each word of each enumeration to the
+// validation; that it takes no others is tested with the bad input.
+func TestTheDescriptionsWordsAreTaken(t *testing.T) {
+	record := readOpenAPI(t).Components.Schemas["Record"]
+	for field, set := range map[string]func(*contacts.Record, string){
+		"event":   func(r *contacts.Record, v string) { r.Event = contacts.Event(v) },
+		"class":   func(r *contacts.Record, v string) { reflect.ValueOf(&r.Class).Elem().SetString(v) },
+		"channel": func(r *contacts.Record, v string) { reflect.ValueOf(&r.Channel).Elem().SetString(v) },
+		"state":   func(r *contacts.Record, v string) { r.Permit, r.State = "p-1", contacts.State(v) },
+	} {
+		words := record.Properties[field].Enum
+		if len(words) < 2 {
+			t.Errorf("%s has no words", field)
+		}
+		for _, word := range words {
+			r := sent(1, "c-1")
+			set(&r, word)
+			if err := contacts.Validate([]contacts.Record{r}, noon); err != nil {
+				t.Errorf("%s %s: %v", field, word, err)
+			}
+		}
+	}
+}
+
+func jsonFields(t reflect.Type) []string {
+	var out []string
+	for f := range t.Fields() {
+		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+		out = append(out, name)
+	}
+	slices.Sort(out)
+	return out
+}
+
+func keys(m map[string]schema) []string {
+	var out []string
+	for k := range m {
+		out = append(out, k)
+	}
+	slices.Sort(out)
+	return out
+}
