@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -146,13 +147,17 @@ func (p *Projection) add(r *Record) {
 		class: string(r.Class), channel: string(r.Channel), topic: r.Topic,
 	})
 	e.run = p.runs.index(r.Campaign.Run())
-	list := p.people[r.Principal]
+	list, known := p.people[r.Principal]
+	id := r.Principal
+	if !known {
+		id = strings.Clone(id) // it may be a part of something large
+	}
 	// Most records are newer than all before them. Equal times keep the ledger's order.
 	i := len(list)
 	for i > 0 && list[i-1].at > e.at {
 		i--
 	}
-	p.people[r.Principal] = slices.Insert(grown(list), i, e)
+	p.people[id] = slices.Insert(grown(list), i, e)
 	p.entries++
 }
 
