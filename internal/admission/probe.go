@@ -30,17 +30,20 @@ var ErrNotInForce = errors.New("admission is not in force")
 // from a cache. An error that is not ErrNotInForce means that the question
 // could not be asked.
 func Probe(ctx context.Context, c client.Client) error {
-	for _, r := range refusals {
-		if err := r.try(ctx, c); err != nil {
-			return err
-		}
-	}
 	for _, obj := range []client.Object{operatorsJob(), operatorsCronJob()} {
 		if err := bornSuspended(ctx, c, obj); err != nil {
 			return err
 		}
 	}
-	return knowsOperator(ctx, c, decision())
+	if err := knowsOperator(ctx, c, decision()); err != nil {
+		return err
+	}
+	for _, r := range refusals {
+		if err := r.try(ctx, c); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // refusal is something that a policy must refuse, even to the operator, and

@@ -16,6 +16,7 @@ import (
 var running = []string{
 	"job-controller", "cronjob-controller", "garbage-collector-controller",
 	"namespace-controller", "serviceaccount-controller", "ttl-after-finished-controller",
+	"clusterrole-aggregation-controller", "validatingadmissionpolicy-status-controller",
 }
 
 // controllers is a kube-controller-manager. Each controller acts under the
