@@ -27,7 +27,7 @@ func (h *hand) Now() time.Time { h.mu.Lock(); defer h.mu.Unlock(); return h.now 
 func (h *hand) turn(d time.Duration) { h.mu.Lock(); defer h.mu.Unlock(); h.now = h.now.Add(d) }
 
 // follow feeds a projection until the test ends.
-func follow(t *testing.T, c *Client) *contacts.Projection {
+func follow(t testing.TB, c *Client) *contacts.Projection {
 	t.Helper()
 	p := contacts.NewProjection(contacts.LookBack)
 	ctx, cancel := context.WithCancel(context.Background())
@@ -43,7 +43,7 @@ func follow(t *testing.T, c *Client) *contacts.Projection {
 }
 
 // until waits for what a goroutine is about to do.
-func until(t *testing.T, what string, ok func() bool) {
+func until(t testing.TB, what string, ok func() bool) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
@@ -87,6 +87,32 @@ func TestTheFeedBringsWhatIsAppended(t *testing.T) {
 	if len(got.Sent) != 1 {
 		t.Errorf("behind the fence the contact is not known: %+v", got)
 	}
+}
+
+func TestHalfOfTheLedgerIsNotEnough(t *testing.T) {
+	h := newHouse(t)
+	clock := &hand{now: noon}
+	c := h.client(func(o *ClientOptions) { o.Clock = clock.Now })
+	p := contacts.NewProjection(contacts.LookBack)
+	advance := func(want error) {
+		t.Helper()
+		if err := c.advance(t.Context(), p); err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Healthy(); !errors.Is(err, want) {
+			t.Errorf("at %d of %d: got %v, want %v", p.Position().Sequence, h.ledger.Sequence(), err, want)
+		}
+	}
+	appendN(t, c, 0, feedLimit+1)
+	advance(ErrIncomplete)
+	advance(nil)
+	appendN(t, c, feedLimit+1, 3*feedLimit)
+	advance(nil) // a moment behind is what every reader is
+	advance(nil)
+	clock.turn(c.maxAge + 1)
+	appendN(t, c, 3*feedLimit, 4*feedLimit+1)
+	advance(ErrIncomplete) // out of touch for too long: behind by nobody knows how much
+	advance(nil)
 }
 
 func TestAnEmptyLedgerIsComplete(t *testing.T) {

@@ -2,6 +2,7 @@ package ledger_test
 
 import (
 	"fmt"
+	"os"
 	"path/filepath"
 	"sync/atomic"
 	"testing"
@@ -51,4 +52,39 @@ func appendBatch(b *testing.B, f *ledger.File, from int64, size int) {
 	if _, err := f.Append(b.Context(), batch); err != nil {
 		b.Error(err)
 	}
+}
+
+// BenchmarkOpenAndRead opens a ledger of 200,000 records and reads all of it,
+// as an operator does that starts; B/record is the file's size.
+func BenchmarkOpenAndRead(b *testing.B) {
+	const n = 200_000
+	path := filepath.Join(b.TempDir(), "contacts.db")
+	f, err := ledger.Open(path, options())
+	if err != nil {
+		b.Fatal(err)
+	}
+	for i := int64(0); i < n; i += 1000 {
+		appendBatch(b, f, i, 1000)
+	}
+	_ = f.Close()
+	info, err := os.Stat(path)
+	if err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		f, err := ledger.Open(path, options())
+		if err != nil {
+			b.Fatal(err)
+		}
+		for after := uint64(0); after < n; {
+			page, err := f.After(b.Context(), after, 1000)
+			if err != nil {
+				b.Fatal(err)
+			}
+			after += uint64(len(page.Records))
+		}
+		_ = f.Close()
+	}
+	b.ReportMetric(float64(info.Size())/n, "B/record")
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/n, "ns/record")
 }

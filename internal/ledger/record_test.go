@@ -60,3 +60,35 @@ func TestCommitsAreSynced(t *testing.T) {
 		t.Error("the file is not synced at each commit")
 	}
 }
+
+// TestReadersSeeNothingThatIsNotSynced reads while a commit is in the file but
+// not known to be on the disk.
+func TestReadersSeeNothingThatIsNotSynced(t *testing.T) {
+	f, err := Open(filepath.Join(t.TempDir(), "contacts.db"), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = f.Close() }()
+	at := time.Date(2026, 3, 2, 12, 0, 0, 0, time.UTC)
+	f.clock = func() time.Time { return at }
+	var records []Record
+	for _, key := range []string{"a", "b", "c"} {
+		records = append(records, Record{Key: key, Principal: "c-1", At: at, Brand: "acme", Event: contacts.Sent, Class: "Marketing", Channel: "Email"})
+	}
+	if _, err := f.Append(t.Context(), records); err != nil {
+		t.Fatal(err)
+	}
+	f.mu.Lock()
+	f.sequence = 2
+	f.mu.Unlock()
+	page, err := f.After(t.Context(), 0, 10)
+	if err != nil || len(page.Records) != 2 || page.Sequence != 2 {
+		t.Errorf("After: %d records up to %d, %v; want 2", len(page.Records), page.Sequence, err)
+	}
+	if got, err := f.ByPrincipal(t.Context(), "c-1", time.Time{}, 10); err != nil || len(got) != 2 {
+		t.Errorf("ByPrincipal: %d records, %v; want 2", len(got), err)
+	}
+	if n, err := f.Count(t.Context(), "c-1", CountQuery{}); err != nil || n != 2 {
+		t.Errorf("Count: %d, %v; want 2", n, err)
+	}
+}
