@@ -81,3 +81,11 @@ test_wakes_when_the_guardian_authorises if {
 	f.ns("2026-07-01T00:00:00Z") in woken(guarded({"authorizedAt": f.ns("2026-07-01T00:00:00Z")}))
 	not 9223372036854775807 in woken(guarded({"authorizedAt": 9223372036854775807}))
 }
+
+test_what_has_come_does_not_wake if {
+	woken(object.union(born(2008), {"now": f.ns("2027-01-01T00:00:00Z")})) == set()
+	not f.now in woken(guarded({"authorizedAt": f.now}))
+	not f.ns("2026-01-01T00:00:00Z") in woken(guarded({"authorizedAt": f.ns("2026-01-01T00:00:00Z")}))
+	service := {"campaign": {"purposeClass": "Service"}}
+	woken(object.union(guarded({"authorizedAt": f.ns("2026-07-01T00:00:00Z")}), service)) == set()
+}

@@ -91,3 +91,7 @@ test_classes if {
 	answer(service) == held_until("2026-06-20T07:00:00Z")
 	answer_with(service, ["Marketing"]) == silent
 }
+
+test_no_zone_is_needed_without_windows if {
+	answer(f.without(f.question, "/customer/timeZone")) == silent
+}

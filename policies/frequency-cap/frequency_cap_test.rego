@@ -248,3 +248,24 @@ test_messages_hold_nothing_of_the_customer_but_the_caps_figures if {
 		"the customer's own cap of 2 contacts (Marketing) in a Rolling window is reached",
 	}
 }
+
+test_any_brand_changes_nothing_else if {
+	any_brand := {"brands": "Any", "max": 1}
+	answer(sent(three), any_brand) == held_until("2026-06-21T10:00:00Z")
+	answer(object.union(sent(three), {"campaign": {"purposeClass": "Service"}}), any_brand) == free
+	specific := object.union(any_brand, {"conflict": "MostSpecific"})
+	answer(capped(sent(three), {"max": 100}), specific) == free
+}
+
+test_a_calendar_cap_of_zero_denies if {
+	answer(sent(three), {"max": 0, "window": "CalendarDay"}) == denied("FrequencyCapping")
+}
+
+# On 1 November 2026 a clock in Havana shows midnight twice: at 04:00 and at 05:00 UTC.
+test_a_day_begins_at_the_first_midnight if {
+	havana := {"max": 1, "window": "CalendarDay", "zone": "America/Havana"}
+	before := object.union(sent(["2026-10-31T12:00:00Z"]), {"now": f.ns("2026-10-31T20:00:00Z")})
+	answer(before, havana) == held_until("2026-11-01T04:00:00Z")
+	between := object.union(sent(["2026-11-01T04:30:00Z"]), {"now": f.ns("2026-11-01T12:00:00Z")})
+	answer(between, havana) == held_until("2026-11-02T05:00:00Z")
+}

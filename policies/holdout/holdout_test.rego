@@ -29,3 +29,8 @@ test_no_place_is_held_out if {
 	reasons := holdout.deny with input as question
 	f.codes(reasons) == {"HeldOut"}
 }
+
+test_no_place_and_no_holdout if {
+	reasons := holdout.deny with input as f.without(f.question, "/customer/bucket")
+	reasons == set()
+}

@@ -115,3 +115,18 @@ test_dates_beyond_time if {
 	denied(f.answered(purchased)) == {"ImpliedConsentLapsed"}
 	woken(f.answered(purchased)) == set()
 }
+
+test_an_expressed_consent_has_no_clock_whatever_the_ledger_knows if {
+	question := object.union(f.question, {"contacts": {"events": [purchase]}})
+	denied(question) == set()
+	woken(question) == set()
+}
+
+test_an_act_of_this_instant_counts if {
+	denied(recorded(object.union(purchase, {"at": f.now}))) == set()
+}
+
+test_what_has_lapsed_does_not_wake if {
+	woken(implied("Purchase", "2024-06-15T10:00:00Z")) == set()
+	woken(implied("Purchase", "2024-06-15T10:00:01Z")) == {f.ns("2026-06-15T10:00:01Z")}
+}

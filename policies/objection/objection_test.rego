@@ -47,3 +47,7 @@ test_to_profiling if {
 	denied(objected("Profiling")) == set()
 	denied(object.union(objected("Profiling"), {"campaign": {"depth": "Profiling"}})) == {"Objected"}
 }
+
+test_another_objection_does_not_stop_profiling if {
+	denied(object.union(objected("Research"), {"campaign": {"depth": "Profiling"}})) == set()
+}

@@ -155,3 +155,12 @@ test_message_names_purpose_and_channel if {
 	reasons := opt_in.deny with input as f.answered({"channel": "Phone"}) with data.parameters as defaults
 	{reason.message | some reason in reasons} == {"the customer allows the purpose Marketing, but not over Email"}
 }
+
+test_an_expressed_consent_has_no_clock_whatever_the_ledger_knows if {
+	purchase := {"type": "Purchase", "at": f.ns("2026-01-01T00:00:00Z"), "brand": "acme"}
+	woken(object.union(f.question, {"contacts": {"events": [purchase]}})) == set()
+}
+
+test_the_basis_of_a_no_does_not_matter if {
+	denied(f.answered({"status": "ConsentWithdrawn", "legalBasis": "Contract"})) == {"ConsentWithdrawn"}
+}

@@ -25,7 +25,6 @@ asks if input.campaign.purpose in data.parameters.purposes
 refused contains grant.captureDate if {
 	some grant in grants.all
 	grants.code(grant) in {"ConsentRefused", "ConsentWithdrawn"}
-	not grants.given(grant)
 }
 
 refused contains objection.since if some objection in input.customer.relationship.objections

@@ -135,3 +135,14 @@ test_message if {
 	reasons := suppression.deny with input as after(here("Complaint")) with data.parameters as defaults
 	{reason.message | some reason in reasons} == {"an earlier contact ended in a Complaint"}
 }
+
+test_wakes_only_where_something_suppresses if {
+	question := f.answered({"captureDate": f.ns("2026-07-01T00:00:00Z")})
+	woken := suppression.wake with input as question
+	woken == set()
+}
+
+test_the_latest_consent_lifts if {
+	grants := [object.union(f.grant, {"captureDate": f.ns(date)}) | some date in ["2026-01-01T00:00:00Z", "2026-06-01T00:00:00Z"]]
+	denied(object.union(after(here("Unsubscribe")), {"customer": {"relationship": {"grants": grants}}})) == set()
+}

@@ -4,15 +4,13 @@
 # description: |-
 #   Instants of wall clocks. An instant is in nanoseconds since 1970 UTC; a wall
 #   reading is what a clock shows, written as the instant at which a clock in UTC
-#   shows the same. A zone must be one of codb.lib.zones: any other name is a
+#   shows the same. Both have whole seconds. A zone must be one of codb.lib.zones: any other name is a
 #   builtin error.
 package codb.lib.calendar
 
 import rego.v2
 
-second := 1000000000
-
-minute := 60 * second
+minute := 60 * 1000000000
 
 day := (24 * 60) * minute
 
@@ -35,7 +33,7 @@ monday(midnight) := midnight - (weekday(midnight) * day)
 weekday(midnight) := ((midnight / day) + 3) % 7
 
 # offset is how far zone is ahead of UTC at ns.
-offset(ns, zone) := wall(ns, zone) - (ns - (ns % second))
+offset(ns, zone) := wall(ns, zone) - ns
 
 # steady holds where no clock in zone is put forward or back from nine days before
 # now to sixteen days after: then every reading is simply the offset away.

@@ -171,3 +171,9 @@ test_no_windows if {
 	windows.closed([], "UTC", f.now) == set()
 	windows.open([], "Europe/Berlin", f.ns("2026-10-24T12:00:00Z")) == set()
 }
+
+test_an_end_at_its_start_lies_on_the_next_day if {
+	whole := [window(["Mon"], "08:00", "08:00")]
+	closed(whole, "UTC", "2026-06-15T08:00:00Z") == "2026-06-16T08:00:00Z"
+	closed(whole, "UTC", "2026-06-16T08:00:00Z") == "from 2026-06-22T08:00:00Z"
+}
