@@ -4,8 +4,8 @@
 # description: |-
 #   Instants of wall clocks. An instant is in nanoseconds since 1970 UTC; a wall
 #   reading is what a clock shows, written as the instant at which a clock in UTC
-#   shows the same. Both have whole seconds. A zone must be one of codb.lib.zones: any other name is a
-#   builtin error.
+#   shows the same; both are whole seconds. A zone must be one of codb.lib.zones: any
+#   other name is a builtin error.
 package codb.lib.calendar
 
 import rego.v2
