@@ -45,6 +45,38 @@ type scene struct {
 	*testing.T
 	keeper   *workload.Keeper
 	campaign *v1alpha1.Campaign
+	written  *counting
+}
+
+// counting is the keeper's client, and counts what it writes.
+type counting struct {
+	client.Client
+	n int
+}
+
+func (c *counting) Create(ctx context.Context, o client.Object, opts ...client.CreateOption) error {
+	c.n++
+	return c.Client.Create(ctx, o, opts...)
+}
+
+func (c *counting) Patch(ctx context.Context, o client.Object, p client.Patch, opts ...client.PatchOption) error {
+	c.n++
+	return c.Client.Patch(ctx, o, p, opts...)
+}
+
+func (c *counting) Delete(ctx context.Context, o client.Object, opts ...client.DeleteOption) error {
+	c.n++
+	return c.Client.Delete(ctx, o, opts...)
+}
+
+// silent checks that a look writes nothing.
+func (s *scene) silent(what string, look func()) {
+	s.Helper()
+	before := s.written.n
+	look()
+	if n := s.written.n - before; n != 0 {
+		s.Errorf("%s wrote %d times, want never", what, n)
+	}
 }
 
 func newScene(t *testing.T, change func(*v1alpha1.CampaignSpec)) *scene {
@@ -69,7 +101,8 @@ func newScene(t *testing.T, change func(*v1alpha1.CampaignSpec)) *scene {
 	if err := env.Client.Create(t.Context(), c); err != nil {
 		t.Fatal(err)
 	}
-	return &scene{T: t, keeper: &workload.Keeper{Client: env.As(t, v1alpha1.OperatorUsername)}, campaign: c}
+	written := &counting{Client: env.As(t, v1alpha1.OperatorUsername)}
+	return &scene{T: t, keeper: &workload.Keeper{Client: written}, campaign: c, written: written}
 }
 
 // as is the client of one of Kubernetes' own: only admission stands in the way.

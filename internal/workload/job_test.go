@@ -23,16 +23,15 @@ func TestAJobIsBornSuspendedRunsOnceAndStops(t *testing.T) {
 		t.Fatalf("before: %s, want None", got)
 	}
 	s.ensure()
-	held := s.settled("spring")
+	s.settled("spring")
 	if o := s.observe(); o.State != v1alpha1.WorkloadSuspended || !o.Releasable() || len(s.pods()) != 0 {
 		t.Fatalf("after Ensure: %+v with %d pods, want Suspended with none", o, len(s.pods()))
 	}
 
-	s.ensure()
-	s.hold(v1alpha1.OnWithdrawalSuspend)
-	if again := s.job("spring"); again.ResourceVersion != held.ResourceVersion {
-		t.Errorf("a second look wrote: %s, then %s", held.ResourceVersion, again.ResourceVersion)
-	}
+	s.silent("a second look", func() {
+		s.ensure()
+		s.hold(v1alpha1.OnWithdrawalSuspend)
+	})
 
 	if diff := cmp.Diff([]string{"spring"}, s.release()); diff != "" {
 		t.Errorf("released (-want +got):\n%s", diff)
@@ -65,19 +64,17 @@ func TestAJobIsBornSuspendedRunsOnceAndStops(t *testing.T) {
 	s.podEnds(pod)
 	s.untilState(v1alpha1.WorkloadSuspended)
 
-	stopped := s.job("spring")
-	if why := stopped.Annotations[v1alpha1.AnnotationStopped]; why != "ConsentWithdrawn" {
+	if why := s.job("spring").Annotations[v1alpha1.AnnotationStopped]; why != "ConsentWithdrawn" {
 		t.Errorf("stopped because of %q, want ConsentWithdrawn", why)
 	}
-	s.hold(v1alpha1.OnWithdrawalSuspend)
-	if names := s.release(); names != nil {
-		t.Errorf("released again: %v", names)
-	}
-	s.ranOnce()
-	s.ensure()
-	if again := s.job("spring"); again.ResourceVersion != stopped.ResourceVersion {
-		t.Errorf("a look at a stopped Job wrote: %+v", again)
-	}
+	s.silent("a look at a stopped Job", func() {
+		s.hold(v1alpha1.OnWithdrawalSuspend)
+		if names := s.release(); names != nil {
+			t.Errorf("released again: %v", names)
+		}
+		s.ranOnce()
+		s.ensure()
+	})
 }
 
 func TestFinishLetsReleasedJobsEnd(t *testing.T) {
@@ -123,9 +120,11 @@ func TestAReleaseNeedsEvidence(t *testing.T) {
 		{Decision: "d", ConsentRevision: "r"},
 		{Decision: "d", PolicyDigest: "p"},
 	} {
-		if _, err := s.keeper.Release(t.Context(), s.campaign, s.observe(), e); err == nil {
-			t.Errorf("released with %+v", e)
-		}
+		s.silent("a release without evidence", func() { // admission would refuse it too, later
+			if _, err := s.keeper.Release(t.Context(), s.campaign, s.observe(), e); err == nil {
+				t.Errorf("released with %+v", e)
+			}
+		})
 	}
 	if !ptr.Deref(s.job("spring").Spec.Suspend, false) {
 		t.Error("the Job was released")
@@ -166,13 +165,11 @@ func TestAJobThatEndsIsNotMadeAgain(t *testing.T) {
 			s.untilState(want)
 
 			s.ranOnce()
-			s.ensure()
-			ended := s.job("spring")
-			s.hold(v1alpha1.OnWithdrawalSuspend)
-			if again := s.job("spring"); again.ResourceVersion != ended.ResourceVersion {
-				t.Error("holding what has ended wrote")
-			}
-			if err := env.Client.Delete(t.Context(), ended, client.PropagationPolicy(metav1.DeletePropagationBackground)); err != nil {
+			s.silent("a look at what has ended", func() {
+				s.ensure()
+				s.hold(v1alpha1.OnWithdrawalSuspend)
+			})
+			if err := env.Client.Delete(t.Context(), s.job("spring"), client.PropagationPolicy(metav1.DeletePropagationBackground)); err != nil {
 				t.Fatal(err)
 			}
 			s.change(func(spec *v1alpha1.CampaignSpec) { spec.Hold = &v1alpha1.HoldRequest{Reason: "recall"} })
