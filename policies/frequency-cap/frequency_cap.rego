@@ -55,26 +55,30 @@ own contains cap if {
 
 governs(cap) if {
 	scope.applies(cap.counts)
-	on_channel(cap, input.campaign)
+	on_channel(cap)
 }
 
-on_channel(cap, contact) if contact.channel in cap.channels
+on_channel(cap) if input.campaign.channel in cap.channels
 
-on_channel(cap, _) if count(object.get(cap, "channels", [])) == 0
+on_channel(cap) if count(object.get(cap, "channels", [])) == 0
 
-counted(cap, contact) if {
-	contact.class in cap.counts
-	on_channel(cap, contact)
-	contact.brand == object.get(cap, "brand", contact.brand)
-}
-
-# times are the counted contacts from an instant on, oldest first. Two at the same
-# instant are two.
+# times are the contacts from an instant on that count, oldest first. Two at the
+# same instant are two.
 times(cap, from) := sort([contact.at |
+	channels := counted_channels(cap)
+	brand := object.get(cap, "brand", "")
 	some contact in input.contacts.sent
 	contact.at >= from
-	counted(cap, contact)
+	contact.class in cap.counts
+	contact.channel in channels
+	brand in ["", contact.brand]
 ])
+
+counted_channels(cap) := cap.channels if count(cap.channels) > 0
+
+counted_channels(cap) := used_channels if count(object.get(cap, "channels", [])) == 0
+
+used_channels := {contact.channel | some contact in input.contacts.sent}
 
 deny contains {"code": "FrequencyCapping", "message": message(cap)} if {
 	some cap in caps
