@@ -222,8 +222,10 @@ func (a *absence) term(t *ast.Term, b *bindings, iterated bool) paths {
 		}
 	case ast.Ref:
 		a.ref(v, b, iterated, out)
-		for _, index := range v[1:] {
-			maps.Copy(out, a.term(index, b, false))
+		for i, part := range v {
+			if _, name := part.Value.(ast.Var); i > 0 || !name {
+				maps.Copy(out, a.term(part, b, false))
+			}
 		}
 	case ast.Call:
 		return a.call(v, b)

@@ -166,7 +166,10 @@ func (i *Interpreter) test(ctx context.Context, t *v1alpha1.PolicyTest) TestResu
 	for n := range reasons {
 		reasons[n].Mode = v1alpha1.ModeEnforce // a case is about what the policy says, not whether it counts
 	}
-	verdict, until := decision.Personal(reasons), decision.Until(reasons)
+	verdict, until := decision.Personal(reasons), time.Time{}
+	if verdict == v1alpha1.VerdictHold {
+		until = decision.Until(reasons)
+	}
 	codes := map[string]bool{}
 	for _, r := range reasons {
 		codes[r.Code] = true

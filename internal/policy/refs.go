@@ -109,7 +109,7 @@ type definition struct {
 func (x index) add(m *ast.Module) {
 	n := namesOf(m)
 	ast.WalkRules(m, func(r *ast.Rule) bool {
-		full := strings.Join(steps(slices.Concat(n.pkg, r.Head.Ref().GroundPrefix())), ".")
+		full := strings.Join(steps(n.expand(r.Head.Ref().GroundPrefix())), ".")
 		x[full] = append(x[full], definition{rule: r, names: n})
 		return false
 	})
