@@ -91,6 +91,11 @@ func applyOne(ctx context.Context, c client.Client, o *unstructured.Unstructured
 			return nil // before Kubernetes 1.36: the validating policies alone refuse what isn't born suspended
 		}
 	}
+	if o.GetKind() == "ValidatingWebhookConfiguration" {
+		if err := keepAddress(ctx, c, o); err != nil {
+			return err
+		}
+	}
 	if err := c.Apply(ctx, client.ApplyConfigurationFromUnstructured(o), client.FieldOwner("codb-install"), client.ForceOwnership); err != nil {
 		return err
 	}
@@ -109,4 +114,34 @@ func applyOne(ctx context.Context, c client.Client, o *unstructured.Unstructured
 		}
 		return false, nil
 	})
+}
+
+// keepAddress leaves the webhook's address and CA as the running codb wrote
+// them: the manifest's are those of an installation that never ran.
+func keepAddress(ctx context.Context, c client.Client, o *unstructured.Unstructured) error {
+	live := &unstructured.Unstructured{}
+	live.SetGroupVersionKind(o.GroupVersionKind())
+	if err := c.Get(ctx, client.ObjectKeyFromObject(o), live); err != nil {
+		return client.IgnoreNotFound(err)
+	}
+	addresses := map[any]any{}
+	known, _, err := unstructured.NestedSlice(live.Object, "webhooks")
+	if err != nil {
+		return err
+	}
+	for _, w := range known {
+		if m, ok := w.(map[string]any); ok {
+			addresses[m["name"]] = m["clientConfig"]
+		}
+	}
+	hooks, _, err := unstructured.NestedSlice(o.Object, "webhooks")
+	if err != nil {
+		return err
+	}
+	for _, w := range hooks {
+		if m, ok := w.(map[string]any); ok && addresses[m["name"]] != nil {
+			m["clientConfig"] = addresses[m["name"]]
+		}
+	}
+	return unstructured.SetNestedSlice(o.Object, hooks, "webhooks")
 }

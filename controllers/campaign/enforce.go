@@ -19,6 +19,9 @@ import (
 	"github.com/codb-dev/codb/internal/workload"
 )
 
+// gateRetry is how soon a campaign that only waits for the ledger looks again.
+const gateRetry = 2 * time.Second
+
 // enforce makes the workloads follow from the look: it makes the campaign's
 // own, holds them, or releases them behind a fence.
 func (r *Reconciler) enforce(ctx context.Context, c *v1alpha1.Campaign, l *look) error {
@@ -51,6 +54,7 @@ func (r *Reconciler) heedGate(l *look) {
 		n := l.outcome.Counts
 		l.outcome = decision.Refuse(v1alpha1.CampaignHeld, v1alpha1.ReasonGateUnreachable, errGate.Error()+": "+err.Error(), time.Time{})
 		l.outcome.Counts = n
+		l.again = gateRetry // nothing tells us when a ledger can be read again
 	}
 }
 

@@ -36,6 +36,10 @@ type look struct {
 	// over is true once the only run of the campaign has ended: the answer of
 	// its time stands.
 	over bool
+
+	// again is when to look anew although no answer changes by itself; zero: not
+	// at all.
+	again time.Duration
 }
 
 // look asks everything that the verdict depends on.

@@ -123,10 +123,14 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	}
 	r.report(c, look, err)
 	if perr := r.patchStatus(ctx, before, c); perr != nil {
-		return ctrl.Result{}, errors.Join(err, perr)
+		err = errors.Join(err, perr)
+	} else {
+		r.announce(before, c)
 	}
-	r.announce(before, c)
-	if errors.Is(err, errNotYet) {
+	switch {
+	case apierrors.IsConflict(err): // somebody was faster; nothing is wrong
+		return ctrl.Result{RequeueAfter: settle}, nil
+	case errors.Is(err, errNotYet):
 		return ctrl.Result{RequeueAfter: time.Second}, nil
 	}
 	if err != nil {
@@ -154,8 +158,8 @@ func (r *Reconciler) bury(ctx context.Context, key types.NamespacedName, uid typ
 
 // next plans the look at the first instant at which any answer can change.
 func (r *Reconciler) next(l *look) ctrl.Result {
-	if l.outcome.StaleAt.IsZero() {
-		return ctrl.Result{}
+	if l.again > 0 || l.outcome.StaleAt.IsZero() {
+		return ctrl.Result{RequeueAfter: l.again}
 	}
 	return ctrl.Result{RequeueAfter: max(l.outcome.StaleAt.Sub(r.Clock.Now()), time.Second)}
 }

@@ -63,11 +63,14 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	if err != nil {
 		set(p, metav1.ConditionUnknown, v1alpha1.ReasonEngineFailed, err.Error())
 	}
-	if perr := r.patchStatus(ctx, before, p); perr != nil {
-		return ctrl.Result{}, errors.Join(err, perr)
+	perr := r.patchStatus(ctx, before, p)
+	if apierrors.IsConflict(perr) {
+		return ctrl.Result{}, err // the newer state has woken us already
 	}
-	r.announce(before, p)
-	return ctrl.Result{}, err
+	if perr == nil {
+		r.announce(before, p)
+	}
+	return ctrl.Result{}, errors.Join(err, perr)
 }
 
 // decide puts the latest revision in force, or leaves the last good one there.

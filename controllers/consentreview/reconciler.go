@@ -87,6 +87,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, q *v1alpha1.ConsentReview) (
 		set(q, metav1.ConditionUnknown, v1alpha1.ReasonEngineFailed, err.Error())
 	default:
 		q.Status = *answer
+		q.Status.Why = why(q.Status.Reasons)
 		set(q, metav1.ConditionTrue, v1alpha1.ReasonReady, "answered")
 	}
 	if !equality.Semantic.DeepEqual(before.Status, q.Status) {
@@ -189,6 +190,18 @@ func status(now time.Time, reasons []decision.Reason, digest string) *v1alpha1.C
 	}
 	slices.SortStableFunc(s.Reasons, func(a, b v1alpha1.ReviewReason) int { return strings.Compare(a.Code, b.Code) })
 	return s
+}
+
+// why lists the codes, each once: the floor and a policy may give the same.
+func why(reasons []v1alpha1.ReviewReason) string {
+	const most = 256
+	var codes []string
+	for _, r := range reasons {
+		codes = append(codes, r.Code)
+	}
+	slices.Sort(codes)
+	s := strings.Join(slices.Compact(codes), ",")
+	return s[:min(len(s), most)]
 }
 
 func deny(now time.Time, code, message string) *v1alpha1.ConsentReviewStatus {

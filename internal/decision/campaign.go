@@ -99,38 +99,44 @@ func inTime(spec *v1alpha1.CampaignSpec, now time.Time) (Outcome, bool) {
 func Sum(t *Tally, thresholds []v1alpha1.Thresholds, staleAt time.Time) Outcome {
 	n := t.Counts
 	out := Outcome{Counts: n, Reasons: t.Reasons(), StaleAt: Sooner(t.StaleAt, staleAt)}
-	top := topReasons(out.Reasons)
-	missed := missedThreshold(n, thresholds)
+	denied, few, never := missed(n, thresholds)
 	switch {
 	case n.Targeted == 0:
 		out.Verdict, out.Code, out.Why = v1alpha1.CampaignBlocked, v1alpha1.CodeEmptyAudience, "nobody is in the audience"
-	case n.Allowed == n.Targeted && missed == "":
-		out.Verdict, out.Code, out.Why = v1alpha1.CampaignAllowed, v1alpha1.ReasonReady, "everyone is allowed"
+	case denied != "":
+		out.Verdict, out.Code, out.Why = v1alpha1.CampaignBlocked, v1alpha1.CodeThresholdMissed, join(denied, top(out.Reasons, v1alpha1.VerdictDeny))
 	case n.Allowed == 0 && n.Held > 0:
-		out.Verdict, out.Code, out.Why = v1alpha1.CampaignHeld, topCode(out.Reasons, v1alpha1.VerdictHold), top
+		out.Verdict, out.Code, out.Why = v1alpha1.CampaignHeld, topCode(out.Reasons, v1alpha1.VerdictHold), top(out.Reasons, v1alpha1.VerdictHold)
 	case n.Allowed == 0:
-		out.Verdict, out.Code, out.Why = v1alpha1.CampaignBlocked, topCode(out.Reasons, v1alpha1.VerdictDeny), top
-	case missed != "":
-		out.Verdict, out.Code, out.Why = v1alpha1.CampaignBlocked, v1alpha1.CodeThresholdMissed, join(missed, top)
+		out.Verdict, out.Code, out.Why = v1alpha1.CampaignBlocked, topCode(out.Reasons, v1alpha1.VerdictDeny), top(out.Reasons, v1alpha1.VerdictDeny)
+	case few != "" && never:
+		out.Verdict, out.Code, out.Why = v1alpha1.CampaignBlocked, v1alpha1.CodeThresholdMissed, join(few, top(out.Reasons, v1alpha1.VerdictDeny))
+	case few != "":
+		out.Verdict, out.Code, out.Why = v1alpha1.CampaignHeld, v1alpha1.CodeThresholdMissed, join(few, top(out.Reasons, v1alpha1.VerdictHold))
+	case n.Allowed == n.Targeted:
+		out.Verdict, out.Code, out.Why = v1alpha1.CampaignAllowed, v1alpha1.ReasonReady, "everyone is allowed"
 	default:
-		out.Verdict, out.Code, out.Why = v1alpha1.CampaignPartlyAllowed, v1alpha1.CodeNeedsPermits, join("runs with permits only", top)
+		out.Verdict, out.Code, out.Why = v1alpha1.CampaignPartlyAllowed, v1alpha1.CodeNeedsPermits, join("runs with permits only", top(out.Reasons, ""))
 	}
 	out.Why = clip(out.Why)
 	return out
 }
 
-func missedThreshold(n v1alpha1.Counts, thresholds []v1alpha1.Thresholds) string {
+// missed says which thresholds are missed: by too many denied, or by too few
+// allowed; never is true where those who are held would not make up for it.
+func missed(n v1alpha1.Counts, thresholds []v1alpha1.Thresholds) (denied, few string, never bool) {
 	for _, th := range thresholds {
-		if th.MaxDeniedPercent != nil && n.Targeted > 0 {
+		if th.MaxDeniedPercent != nil && n.Targeted > 0 && denied == "" {
 			if limit := int64(*th.MaxDeniedPercent); n.Denied*100 > limit*n.Targeted {
-				return fmt.Sprintf("%d%% denied, limit %d%%", n.Denied*100/n.Targeted, limit)
+				denied = fmt.Sprintf("%d%% denied, limit %d%%", n.Denied*100/n.Targeted, limit)
 			}
 		}
 		if th.MinAllowed != nil && n.Allowed < *th.MinAllowed {
-			return fmt.Sprintf("%s allowed, at least %s needed", Thousands(n.Allowed), Thousands(*th.MinAllowed))
+			few = fmt.Sprintf("%s allowed, at least %s needed", Thousands(n.Allowed), Thousands(*th.MinAllowed))
+			never = never || n.Allowed+n.Held < *th.MinAllowed
 		}
 	}
-	return ""
+	return denied, few, never
 }
 
 // Facts is what policies may know about the campaign, whose purpose is of the
@@ -185,12 +191,13 @@ func topCode(rs []v1alpha1.ReasonCount, v v1alpha1.Verdict) string {
 	return v1alpha1.CodeOther
 }
 
-// topReasons names the three most frequent codes that have an effect.
-func topReasons(rs []v1alpha1.ReasonCount) string {
+// top names the three most frequent codes that have an effect and lead to the
+// verdict; empty: to any.
+func top(rs []v1alpha1.ReasonCount, v v1alpha1.Verdict) string {
 	var codes []string
 	sums := map[string]int64{}
 	for _, r := range rs {
-		if r.Mode == v1alpha1.ModeAudit {
+		if r.Mode == v1alpha1.ModeAudit || (v != "" && r.Verdict != v) {
 			continue
 		}
 		if _, seen := sums[r.Code]; !seen {
