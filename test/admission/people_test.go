@@ -32,7 +32,8 @@ func bindPeople(t *testing.T) {
 		store(t, root, namespaces, consents, ns,
 			bind("", "test-namespaces", editor), bind("", "test-consents", editor), bind("", "test-namespaces", platform), bind("", "codb-platform-admin", platform),
 			bind("", "codb-auditor", auditor), bind("", "codb-reader", marketer), bind(marketing, "codb-marketer", marketer),
-			bind(consentv1.CustomersNamespace, "codb-customer-service", service), bind(consentv1.CustomersNamespace, "codb-eraser", eraser))
+			bind(consentv1.CustomersNamespace, "codb-customer-service", service), bind(consentv1.CustomersNamespace, "codb-eraser", eraser),
+			bind(consentv1.CustomersNamespace, "codb-importer", importer))
 		// Roles and the rules that they collect come into force a moment later.
 		await(t, func(context.Context) bool {
 			return allowed(t, platform, "exempt", "campaignpolicies", "") && allowed(t, eraser, "erase", "customerconsents", consentv1.CustomersNamespace) &&

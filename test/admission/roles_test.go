@@ -59,9 +59,11 @@ func TestRoles(t *testing.T) {
 		{operator, "create", "apps:controllerrevisions", marketing, false},
 		{operator, "update", "coordination.k8s.io:leases", system, true},
 		{operator, "create", ":serviceaccounts/token", "kube-system", false},
-		{operator, "list", "contacts", "", true},
+		{operator, "list", "contacts", customers, true},
 		{gate, "create", "authentication.k8s.io:tokenreviews", "", true},
 		{gate, "create", "authorization.k8s.io:subjectaccessreviews", "", true},
+		{gate, "create", ":configmaps", system, true},
+		{gate, "create", ":configmaps", marketing, false},
 		{gate, "list", "customerconsents", customers, false},
 		{gate, "patch", "batch:jobs", marketing, false},
 
@@ -94,6 +96,11 @@ func TestRoles(t *testing.T) {
 		{service, "patch", "customerconsents/status", customers, false},
 		{service, "delete", "customerconsents", customers, false},
 		{service, "list", "campaigns", marketing, false},
+
+		{importer, "create", "contacts", customers, true},
+		{importer, "patch", "customerconsents", customers, true},
+		{importer, "delete", "customerconsents", customers, false},
+		{marketer, "list", "contacts", customers, false},
 
 		{customer, "patch", "customerconsents", customers, true},
 		{customer, "get", "customerconsents", customers, false},

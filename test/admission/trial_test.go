@@ -35,6 +35,7 @@ var (
 	platform       = who{name: "pat"}  // bound to codb-platform-admin, and may edit namespaces
 	editor         = who{name: "ed"}   // may edit namespaces and delete consents, by rights that codb did not give
 	eraser         = who{name: "erin"} // bound to codb-eraser in codb-customers
+	importer       = who{name: "ivo"}  // bound to codb-importer in codb-customers
 	service        = who{name: "sam"}  // bound to codb-customer-service
 	marketer       = who{name: "mo"}   // bound to codb-marketer in one namespace
 	auditor        = who{name: "ada"}  // bound to codb-auditor
