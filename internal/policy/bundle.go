@@ -33,6 +33,9 @@ type bundle struct {
 	uses    []use
 	modules map[string]*ast.Module
 	data    map[string]any
+	// placed are the packages of rules by their name and parameters: a rule that
+	// two policies use alike, such as the floor's, is evaluated once.
+	placed map[string]ast.Ref
 }
 
 var bundlePackage = ast.MustParseRef("data.codb")
@@ -47,7 +50,7 @@ func bundleRef(parts ...string) ast.Ref {
 
 // bundle puts policies together. What Lint would refuse makes an error.
 func (l *Library) bundle(ps []Policy) (*bundle, error) {
-	b := &bundle{modules: map[string]*ast.Module{}}
+	b := &bundle{modules: map[string]*ast.Module{}, placed: map[string]ast.Ref{}}
 	params := map[string]any{}
 	topics := map[string]bool{}
 	for i := range ps {
@@ -84,14 +87,19 @@ func (l *Library) addUse(b *bundle, p *Policy, u *v1alpha1.RuleUse, at, slot str
 	if len(problems) > 0 {
 		return nil, fmt.Errorf("policy %s: %s", p.Name, problems[0])
 	}
-	pkg := bundleRef(at, slot)
-	m, err := moved(r.module, pkg, bundleRef("params", at, slot))
-	if err != nil {
-		return nil, fmt.Errorf("policy %s: place rule %s: %w", p.Name, u.Name, err)
-	}
-	b.modules[at+"/"+slot+"/"+r.file] = m
-	for _, t := range r.topics {
-		topics[t] = true
+	alike := r.info.Name + " " + digest(values)
+	pkg, placed := b.placed[alike]
+	if !placed {
+		pkg = bundleRef(at, slot)
+		m, err := moved(r.module, pkg, bundleRef("params", at, slot))
+		if err != nil {
+			return nil, fmt.Errorf("policy %s: place rule %s: %w", p.Name, u.Name, err)
+		}
+		b.placed[alike] = pkg
+		b.modules[at+"/"+slot+"/"+r.file] = m
+		for _, t := range r.topics {
+			topics[t] = true
+		}
 	}
 	b.uses = append(b.uses, l.useOf(p, u.Name, pkg, r.module))
 	return values, nil

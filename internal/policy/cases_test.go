@@ -108,7 +108,7 @@ deny contains {"code": "Broken", "message": ""} if { input.customer.bucket == 30
 	s := sandbox(t, lib, workerSmall, Options{})
 	for name, check := range map[string]func(context.Context, Policy) (Report, error){
 		"InWorker":      s.Check,
-		"InThisProcess": func(ctx context.Context, p Policy) (Report, error) { return lib.check(ctx, &p), nil },
+		"InThisProcess": func(ctx context.Context, p Policy) (Report, error) { return lib.Try(ctx, p), nil },
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, err := check(t.Context(), p)

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -72,8 +73,8 @@ const maxProblems = 20
 
 // regoProblems makes problems of OPA's errors.
 func regoProblems(file string, err error, code, remedy string) []Problem {
-	errs, ok := err.(ast.Errors) //nolint:errorlint // OPA returns this type itself, unwrapped
-	if !ok {
+	var errs ast.Errors
+	if !errors.As(err, &errs) {
 		return []Problem{at(file, nil, code, err.Error(), remedy)}
 	}
 	var out []Problem

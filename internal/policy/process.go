@@ -84,8 +84,13 @@ func (p *process) converse(ctx context.Context, first, patience time.Duration, r
 	var late sync.Once
 	overdue := false
 	timer := time.AfterFunc(first, func() { late.Do(func() { overdue = true; p.kill() }) })
-	defer timer.Stop()
-	defer context.AfterFunc(ctx, p.kill)()
+	away := context.AfterFunc(ctx, p.kill)
+	defer func() {
+		// Killed on the very last stretch: it must not be asked again.
+		if !timer.Stop() || !away() {
+			p.end()
+		}
+	}()
 	// Whoever comes first, the timer or the end, decides about overdue.
 	timedOut := func() bool { late.Do(func() {}); return overdue }
 
@@ -124,9 +129,12 @@ func (p *process) converse(ctx context.Context, first, patience time.Duration, r
 // cause says why a worker ended that nobody killed.
 func (p *process) cause(err error) error {
 	said := p.stderr.Bytes()
-	switch {
-	case p.cmd.ProcessState.ExitCode() == exitMemory,
-		bytes.Contains(said, []byte("out of memory")), bytes.Contains(said, []byte("cannot allocate memory")):
+	for _, words := range []string{"out of memory", "cannot allocate memory", "failed to allocate"} {
+		if bytes.Contains(said, []byte(words)) { // the kernel's limit, in the words of Go's runtime and of its race detector
+			return errMemory
+		}
+	}
+	if p.cmd.ProcessState.ExitCode() == exitMemory {
 		return errMemory
 	}
 	line, _, _ := bytes.Cut(bytes.TrimSpace(said), []byte("\n"))

@@ -32,7 +32,7 @@ type Options struct {
 
 // perCustomer is what a customer adds to the time of a batch: twenty times what
 // the whole library needs on a slow core.
-const perCustomer = 10 * time.Millisecond
+const perCustomer = 20 * time.Millisecond
 
 func (o *Options) complete() error {
 	if len(o.Command) == 0 {
@@ -161,11 +161,15 @@ func (s *Sandbox) Check(ctx context.Context, p Policy) (Report, error) {
 // check is Check without Lint.
 func (s *Sandbox) check(ctx context.Context, p Policy) (Report, error) {
 	var got *response
-	err := s.with(ctx, s.checking, func(ctx context.Context, w *process) error {
+	ask := func(ctx context.Context, w *process) error {
 		var err error
 		got, err = w.ask(ctx, s.o.CheckTimeout, &request{Check: &p})
 		return err
-	})
+	}
+	err := s.with(ctx, s.checking, ask)
+	if errors.Is(err, errCrashed) { // perhaps not this policy's fault
+		err = s.with(ctx, s.checking, ask)
+	}
 	switch {
 	case errors.Is(err, errTime), errors.Is(err, errMemory), errors.Is(err, errCrashed):
 		return Report{Total: len(p.Tests), Problems: []Problem{s.exhaustive(&p, err)}}, nil

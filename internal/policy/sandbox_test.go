@@ -69,11 +69,11 @@ func TestWorkerIsKilledWhereLintIsBypassed(t *testing.T) {
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			timeout := 700 * time.Millisecond
+			o := Options{CheckTimeout: 700 * time.Millisecond, MemoryBytes: 2 << 30}
 			if tc.want == errMemory {
-				timeout = 30 * time.Second
+				o = Options{CheckTimeout: time.Minute, MemoryBytes: 128 << 20}
 			}
-			s := sandbox(t, small(t), workerWide, Options{CheckTimeout: timeout, MemoryBytes: 128 << 20})
+			s := sandbox(t, small(t), workerWide, o)
 			// A case, so that the policy is not only compiled but run.
 			tc.policy.Tests = []v1alpha1.PolicyTest{{Name: "anybody", Customer: *raw(`{}`)}}
 			if _, err := s.check(t.Context(), Policy{Name: "fine", Rules: []v1alpha1.RuleUse{{Name: "pause"}}}); err != nil {
@@ -281,4 +281,28 @@ func questionFrom(first, customers int) decision.Question {
 		q.Subjects[i].Person.Bucket += first
 	}
 	return q
+}
+
+// A worker that somebody else killed while it was idle is not the policy's fault.
+func TestKilledWorkerIsReplaced(t *testing.T) {
+	lib := small(t)
+	s := sandbox(t, lib, workerSmall, Options{})
+	j, err := s.Load(t.Context(), []Policy{lib.Floor()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Check(t.Context(), lib.Floor()); err != nil {
+		t.Fatal(err)
+	}
+	for _, from := range []pool{s.judging, s.checking} {
+		p := <-from
+		p.kill()
+		from <- p
+	}
+	if got, err := j.Judge(t.Context(), question(3)); err != nil || len(got) != 3 || len(got[0].Reasons) > 0 {
+		t.Errorf("answers %v, %v", got, err)
+	}
+	if report, err := s.Check(t.Context(), lib.Floor()); err != nil || len(report.Problems) > 0 {
+		t.Errorf("report %v, %v", report, err)
+	}
 }
