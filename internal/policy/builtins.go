@@ -58,7 +58,7 @@ var refusals = []struct{ prefix, why, remedy string }{
 	{"walk", "hides which attributes the policy reads", "name the attribute"},
 	{"print", "writes what it is given to a log", "take it out, or put a case into spec.tests"},
 	{"trace", "writes what it is given to a log", "take it out, or put a case into spec.tests"},
-	{"", "is not among the builtins that policies may call", "docs list them; what a policy may know is in input"},
+	{"", "is not among the builtins that policies may call", "there are comparisons, arithmetic, collections, text and time; what a policy may know is in input"},
 }
 
 // refusal says why the builtin called name is not allowed; ok is false where it

@@ -48,12 +48,13 @@ func parse(file, text string) (*ast.Module, []Problem) {
 	return m, nil
 }
 
-// nested says what the parser's own limit means.
+// nested says what the parser's own limit means; what follows from it is noise.
 func nested(ps []Problem) []Problem {
 	for i := range ps {
 		if strings.Contains(ps[i].Message, "recursion depth") {
-			ps[i].Code, ps[i].Message = ProblemSize, "brackets nest too deep to be read"
-			ps[i].Remedy = "give the inner parts names: rules of their own"
+			ps[i].Code, ps[i].Message = ProblemSize, "the expression nests or chains too deep to be read"
+			ps[i].Remedy = "give parts of it names: rules of their own"
+			return ps[i : i+1]
 		}
 	}
 	return ps
