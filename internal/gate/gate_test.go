@@ -37,6 +37,9 @@ type askers map[string]error
 func (a askers) Admit(_ context.Context, token, verb string) (string, error) {
 	user, can, _ := strings.Cut(token, ":")
 	err, known := a[user]
+	if user == "customer" { // their name has their id
+		user = v1alpha1.CustomerUsernamePrefix + "c-secret"
+	}
 	switch {
 	case !known:
 		return "", ErrUnauthenticated
@@ -92,7 +95,7 @@ func houseAt(t testing.TB, path, address string, maxBytes int64) *house {
 	h := &house{t: t, ledger: f, logs: &logs{}, left: make(chan error, 1)}
 	h.server = NewServer(ServerOptions{
 		Ledger: f, Log: funcr.New(h.logs.write, funcr.Options{Verbosity: 9}),
-		Authenticator: askers{"operator": nil, "nobody": ErrForbidden, v1alpha1.CustomerUsernamePrefix[:4]: ErrForbidden, "lost": errors.New("no route to host")},
+		Authenticator: askers{"operator": nil, "nobody": ErrForbidden, "customer": ErrForbidden, "lost": errors.New("no route to host")},
 	})
 	ctx, cancel := context.WithCancel(context.Background())
 	h.leave = cancel
@@ -225,6 +228,7 @@ func TestWhoMayAsk(t *testing.T) {
 		"AnUnknownToken":       {method: "GET", path: "/v1/contacts", token: "stranger-token", want: 401},
 		"AnotherScheme":        {method: "GET", path: "/v1/contacts", header: []string{"Authorization", "Basic operator"}, want: 401},
 		"AnEmptyToken":         {method: "GET", path: "/v1/contacts", header: []string{"Authorization", "Bearer "}, want: 401},
+		"ACustomer":            {method: "GET", path: "/v1/contacts", token: "customer", want: 403},
 		"NotAllowed":           {method: "GET", path: "/v1/contacts", token: "nobody", want: 403},
 		"ListIsNotCreate":      {method: "POST", path: "/v1/contacts", token: "operator:list", want: 403},
 		"CreateIsNotList":      {method: "GET", path: "/v1/contacts", token: "operator:create", want: 403},
@@ -259,9 +263,6 @@ func TestWhoMayAsk(t *testing.T) {
 		if strings.Contains(log, secret) {
 			t.Errorf("the audit log has %s:\n%s", secret, log)
 		}
-	}
-	if got := unnamed(v1alpha1.CustomerUsernamePrefix + "c-secret"); strings.Contains(got, "c-secret") {
-		t.Errorf("a customer is logged as %s", got)
 	}
 }
 

@@ -103,6 +103,11 @@ func TestDamageIsAnError(t *testing.T) {
 	if _, err := f.Append(t.Context(), records(0, 500)); err != nil {
 		t.Fatal(err)
 	}
+	for i := range 5 { // the latest records come to lie in front, in pages that were freed
+		if _, err := f.Append(t.Context(), records(500+i, 501+i)); err != nil {
+			t.Fatal(err)
+		}
+	}
 	want, err := f.After(t.Context(), 0, 1000)
 	if err != nil {
 		t.Fatal(err)
@@ -116,6 +121,8 @@ func TestDamageIsAnError(t *testing.T) {
 		"Text":  []byte("principal,at\nc-1,2026-03-02\n"),
 		"Zeros": make([]byte, len(good)),
 	}
+	used := pagesInUse(t, path)
+	damaged["LastPageCutOff"] = good[:used-1]
 	for n := 1; n < len(good); n += len(good)/23 + 1 {
 		damaged[fmt.Sprintf("CutAt%d", n)] = good[:n]
 	}
@@ -140,6 +147,9 @@ func TestDamageIsAnError(t *testing.T) {
 				return
 			}
 			defer func() { _ = f.Close() }()
+			if int64(len(content)) < used {
+				t.Errorf("a file of %d bytes of %d was opened", len(content), used)
+			}
 			page, err := f.After(t.Context(), 0, 1000)
 			if err != nil {
 				noticed++
@@ -153,6 +163,20 @@ func TestDamageIsAnError(t *testing.T) {
 	if noticed < 30 {
 		t.Errorf("only %d of %d damages were noticed", noticed, len(damaged))
 	}
+}
+
+// pagesInUse is how many bytes of the file hold something.
+func pagesInUse(t *testing.T, path string) (n int64) {
+	t.Helper()
+	db, err := bolt.Open(path, 0o600, &bolt.Options{ReadOnly: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = db.Close() }()
+	if err := db.View(func(tx *bolt.Tx) error { n = tx.Size(); return nil }); err != nil {
+		t.Fatal(err)
+	}
+	return n
 }
 
 func TestAFullLedgerRefusesAndGoesOn(t *testing.T) {
