@@ -80,6 +80,7 @@ func (w *worker) start(s *startRequest) (exceeded <-chan struct{}, err error) {
 	}
 	confine(s.MemoryBytes)
 	debug.SetMemoryLimit(s.MemoryBytes / 4 * 3)
+	debug.SetGCPercent(400) // evaluation makes short-lived garbage; the limit above still holds
 	return watchMemory(s.MemoryBytes), nil
 }
 
