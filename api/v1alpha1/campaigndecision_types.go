@@ -57,7 +57,7 @@ type CampaignDecisionSpec struct {
 	// counts of people.
 	// +optional
 	Counts *Counts `json:"counts,omitempty"`
-	// reasons, the most frequent first; one person may have several. At most 64,
+	// reasons, denials first, then holds, each the most frequent first; one person may have several. At most 64,
 	// the rest are summed up as Other.
 	// +optional
 	// +listType=atomic

@@ -4,10 +4,13 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"sync"
+	"time"
 
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/client-go/rest"
 	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
@@ -46,7 +49,11 @@ func assemble(ctx context.Context, mgr manager.Manager, cfg *rest.Config, o oper
 		return err
 	}
 	keeper := &workload.Keeper{Client: mgr.GetClient(), Live: mgr.GetAPIReader()}
-	admitted := func(ctx context.Context) error { return admission.Probe(ctx, mgr.GetClient()) }
+	live, err := client.New(cfg, client.Options{Scheme: mgr.GetScheme(), Mapper: mgr.GetRESTMapper()})
+	if err != nil {
+		return fmt.Errorf("make a client without a cache: %w", err)
+	}
+	admitted := remembered(probeAge, func(ctx context.Context) error { return admission.Probe(ctx, mgr.GetClient()) })
 
 	if err := mgr.Add(manager.RunnableFunc(func(ctx context.Context) error {
 		<-ctx.Done()
@@ -66,7 +73,7 @@ func assemble(ctx context.Context, mgr manager.Manager, cfg *rest.Config, o oper
 		return err
 	}
 	for _, c := range []interface{ SetupWithManager(ctrl.Manager) error }{
-		&brand.Reconciler{Client: mgr.GetClient(), Events: mgr.GetEventRecorder("codb")},
+		&brand.Reconciler{Client: mgr.GetClient(), Events: mgr.GetEventRecorder("codb"), Reserved: []string{o.customers}},
 		&customerconsent.Reconciler{Client: mgr.GetClient(), Clock: systemClock, Workers: 4},
 		&campaignpolicy.Reconciler{
 			Client: mgr.GetClient(), Checker: sandbox, Library: lib, Book: book,
@@ -74,7 +81,7 @@ func assemble(ctx context.Context, mgr manager.Manager, cfg *rest.Config, o oper
 		},
 		&campaign.Reconciler{
 			Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Consents: consents, Policies: book, Contacts: ledger,
-			Keeper: keeper, Admitted: admitted, Clock: systemClock, Events: mgr.GetEventRecorder("codb"), Workers: o.workers,
+			Keeper: keeper, LiveKeeper: &workload.Keeper{Client: live}, Admitted: admitted, Clock: systemClock, Events: mgr.GetEventRecorder("codb"), Workers: o.workers,
 		},
 		&consentreview.Reconciler{
 			Client: mgr.GetClient(), Consents: consents, Policies: book, Contacts: ledger, Keeper: keeper, Clock: systemClock,
@@ -86,6 +93,29 @@ func assemble(ctx context.Context, mgr manager.Manager, cfg *rest.Config, o oper
 		}
 	}
 	return nil
+}
+
+// probeAge is how long a proof that the admission policies hold is believed.
+const probeAge = 10 * time.Second
+
+// remembered asks again only when the last good answer is older than age.
+func remembered(age time.Duration, ask func(context.Context) error) func(context.Context) error {
+	var (
+		mu   sync.Mutex
+		good time.Time
+	)
+	return func(ctx context.Context) error {
+		mu.Lock()
+		defer mu.Unlock()
+		if time.Since(good) < age {
+			return nil
+		}
+		err := ask(ctx)
+		if err == nil {
+			good = time.Now()
+		}
+		return err
+	}
 }
 
 // followGate keeps the projection of the contact ledger up to date. A gate that

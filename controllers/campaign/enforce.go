@@ -97,6 +97,9 @@ func (r *Reconciler) release(ctx context.Context, c *v1alpha1.Campaign, l *look)
 		return err
 	}
 	*l = *fresh
+	if len(l.seen.Active()) > 0 || l.over {
+		return nil // it was released meanwhile
+	}
 	if !l.outcome.Runs() {
 		if err := r.record(ctx, c, l); err != nil {
 			return err
@@ -154,7 +157,7 @@ func (r *Reconciler) lookBehindFence(ctx context.Context, c *v1alpha1.Campaign) 
 	if brand.UID != cached.UID || brand.Generation != cached.Generation {
 		return nil, errNotYet
 	}
-	l, err := r.look(ctx, c, r.Clock.Now().UTC().Truncate(time.Second))
+	l, err := r.look(ctx, c, r.LiveKeeper, r.Clock.Now().UTC().Truncate(time.Second))
 	if err == nil {
 		r.heedGate(l)
 	}

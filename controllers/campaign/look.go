@@ -2,8 +2,6 @@ package campaign
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"strings"
@@ -43,10 +41,10 @@ type look struct {
 }
 
 // look asks everything that the verdict depends on.
-func (r *Reconciler) look(ctx context.Context, c *v1alpha1.Campaign, now time.Time) (*look, error) {
+func (r *Reconciler) look(ctx context.Context, c *v1alpha1.Campaign, keeper *workload.Keeper, now time.Time) (*look, error) {
 	l := &look{now: now}
 	var err error
-	if l.seen, err = r.Keeper.Observe(ctx, c); err != nil {
+	if l.seen, err = keeper.Observe(ctx, c); err != nil {
 		return l, err
 	}
 	if l.over = finished(c, l.seen); l.over {
@@ -99,8 +97,8 @@ func (r *Reconciler) ask(ctx context.Context, c *v1alpha1.Campaign, brand *v1alp
 	records, revision := r.Consents.Snapshot()
 	l.sequence = r.Contacts.Sequence()
 	tally, err := e.Refresh(ctx, audience.Asked{
-		Key: key(c, class, l.policyDigest, l.seen.Active()), Now: l.now, Campaign: l.campaign,
-		Audience: &c.Spec.Audience, Judge: judge, Records: records, Ledger: r.Contacts.View(c.UID, l.seen.Active()),
+		Key: key(c, class, l.policyDigest), Now: l.now, Campaign: l.campaign,
+		Audience: &c.Spec.Audience, Judge: judge, Records: records, Ledger: r.Contacts.View(c.UID, l.seen.Open()),
 	})
 	if err != nil {
 		return err
@@ -143,12 +141,17 @@ func (r *Reconciler) policiesObserved(ctx context.Context, reader client.Reader)
 	return nil
 }
 
-// finished says whether the campaign's only run has ended.
+// finished says whether the campaign's only run has ended, or is gone: its Job
+// is removed some time after it has ended, and is never made again.
 func finished(c *v1alpha1.Campaign, seen workload.Observation) bool {
 	if c.Spec.Workload == nil || c.Spec.Workload.Job == nil || !releasedBefore(c) {
 		return false
 	}
-	return seen.State == v1alpha1.WorkloadComplete || seen.State == v1alpha1.WorkloadFailed
+	switch seen.State {
+	case v1alpha1.WorkloadComplete, v1alpha1.WorkloadFailed, v1alpha1.WorkloadNone:
+		return true
+	}
+	return false
 }
 
 // releasedBefore says whether this very run was released already.
@@ -163,10 +166,8 @@ func stopped(c *v1alpha1.Campaign) bool {
 }
 
 // key names everything that answers depend on besides customers and time.
-func key(c *v1alpha1.Campaign, class v1alpha1.PurposeClass, policies string, active []types.UID) string {
-	h := sha256.New()
-	fmt.Fprintf(h, "%s\n%s\n%s\n%v\n", workload.RunHash(&c.Spec), class, policies, active)
-	return hex.EncodeToString(h.Sum(nil))
+func key(c *v1alpha1.Campaign, class v1alpha1.PurposeClass, policies string) string {
+	return workload.RunHash(&c.Spec) + " " + string(class) + " " + policies
 }
 
 func thresholds(set []policy.InForce) []v1alpha1.Thresholds {

@@ -85,6 +85,8 @@ type Reconciler struct {
 	Policies Policies
 	Contacts Contacts
 	Keeper   *workload.Keeper
+	// LiveKeeper observes past the cache.
+	LiveKeeper *workload.Keeper
 	// Admitted is nil while codb's admission policies are in force.
 	Admitted func(context.Context) error
 	Clock    clock.Clock
@@ -117,7 +119,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	}
 	before, now := c.DeepCopy(), r.Clock.Now().UTC().Truncate(time.Second)
 
-	look, err := r.look(ctx, c, now)
+	look, err := r.look(ctx, c, r.Keeper, now)
 	if err == nil {
 		err = r.enforce(ctx, c, look)
 	}

@@ -21,8 +21,8 @@ func (r *Reconciler) report(c *v1alpha1.Campaign, l *look, err error) {
 		return // somebody was faster: the next look says it
 	}
 	s := &c.Status
-	if l.seen.State != "" {
-		s.Workload = l.seen.State
+	if ended := s.Workload == v1alpha1.WorkloadComplete || s.Workload == v1alpha1.WorkloadFailed; l.seen.State != "" && !(l.over && ended) {
+		s.Workload = l.seen.State // how a run ended outlives its Job
 	}
 	if err != nil {
 		reportFailure(c, err)
@@ -49,7 +49,7 @@ func (r *Reconciler) report(c *v1alpha1.Campaign, l *look, err error) {
 func (r *Reconciler) remember(c *v1alpha1.Campaign, l *look) {
 	own := c.Spec.Workload != nil && c.Spec.Workload.Job != nil
 	for _, run := range l.seen.Runs {
-		if !own || !run.Released || releasedBefore(c) {
+		if !own || !run.Released || run.Outdated != "" || releasedBefore(c) {
 			continue
 		}
 		c.Status.Released = &v1alpha1.Release{

@@ -156,7 +156,7 @@ func (r *Reconciler) judge(ctx context.Context, q *v1alpha1.ConsentReview, c *v1
 	if err != nil {
 		return nil, err
 	}
-	past, _ := r.Contacts.View(c.UID, seen.Active()).Contacts(q.Spec.Customer)
+	past, _ := r.Contacts.View(c.UID, seen.Open()).Contacts(q.Spec.Customer)
 	person := consent.For(&rec.Consent.Spec, c.Spec.Brand)
 	person.Bucket = consent.Bucket(c.Namespace+"/"+c.Name, q.Spec.Customer)
 	answers, err := judge.Judge(ctx, decision.Question{

@@ -103,12 +103,12 @@ func Sum(t *Tally, thresholds []v1alpha1.Thresholds, staleAt time.Time) Outcome 
 	switch {
 	case n.Targeted == 0:
 		out.Verdict, out.Code, out.Why = v1alpha1.CampaignBlocked, v1alpha1.CodeEmptyAudience, "nobody is in the audience"
+	case n.Allowed == 0 && n.Held == 0:
+		out.Verdict, out.Code, out.Why = v1alpha1.CampaignBlocked, topCode(out.Reasons, v1alpha1.VerdictDeny), top(out.Reasons, v1alpha1.VerdictDeny)
 	case denied != "":
 		out.Verdict, out.Code, out.Why = v1alpha1.CampaignBlocked, v1alpha1.CodeThresholdMissed, join(denied, top(out.Reasons, v1alpha1.VerdictDeny))
-	case n.Allowed == 0 && n.Held > 0:
-		out.Verdict, out.Code, out.Why = v1alpha1.CampaignHeld, topCode(out.Reasons, v1alpha1.VerdictHold), top(out.Reasons, v1alpha1.VerdictHold)
 	case n.Allowed == 0:
-		out.Verdict, out.Code, out.Why = v1alpha1.CampaignBlocked, topCode(out.Reasons, v1alpha1.VerdictDeny), top(out.Reasons, v1alpha1.VerdictDeny)
+		out.Verdict, out.Code, out.Why = v1alpha1.CampaignHeld, topCode(out.Reasons, v1alpha1.VerdictHold), top(out.Reasons, v1alpha1.VerdictHold)
 	case few != "" && never:
 		out.Verdict, out.Code, out.Why = v1alpha1.CampaignBlocked, v1alpha1.CodeThresholdMissed, join(few, top(out.Reasons, v1alpha1.VerdictDeny))
 	case few != "":

@@ -119,8 +119,8 @@ func (t *Tally) count(r *Reason) {
 	}
 }
 
-// Reasons lists the reasons by how many customers have them; the same answers
-// give the same list.
+// Reasons lists the reasons, denials first, then holds, each by how many
+// customers have them; the same answers give the same list.
 func (t *Tally) Reasons() []v1alpha1.ReasonCount {
 	out := make([]v1alpha1.ReasonCount, 0, len(t.reasons))
 	for k, s := range t.reasons {
@@ -134,12 +134,23 @@ func (t *Tally) Reasons() []v1alpha1.ReasonCount {
 	}
 	slices.SortFunc(out, func(a, b v1alpha1.ReasonCount) int {
 		return cmp.Or(
-			cmp.Compare(b.Customers, a.Customers),
+			cmp.Compare(rank(a), rank(b)), cmp.Compare(b.Customers, a.Customers),
 			cmp.Compare(a.Code, b.Code), cmp.Compare(a.Policy, b.Policy), cmp.Compare(a.Rule, b.Rule),
 			cmp.Compare(a.Verdict, b.Verdict), cmp.Compare(a.Mode, b.Mode),
 		)
 	})
 	return capped(out)
+}
+
+// rank puts what decides first: denials, then holds, then what only watches.
+func rank(rc v1alpha1.ReasonCount) int {
+	switch {
+	case rc.Mode == v1alpha1.ModeAudit:
+		return 2
+	case rc.Verdict == v1alpha1.VerdictHold:
+		return 1
+	}
+	return 0
 }
 
 func capped(rs []v1alpha1.ReasonCount) []v1alpha1.ReasonCount {

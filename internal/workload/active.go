@@ -16,3 +16,19 @@ func (o Observation) Active() []types.UID {
 	}
 	return uids
 }
+
+// Open are the runs that go on, or that may be let go: whatever they did or
+// are about to do to customers is the question itself and no part of the past.
+// A run is open from before its release on, so that an observation from just
+// before it does not count the run against itself.
+func (o Observation) Open() []types.UID {
+	var uids []types.UID
+	for _, run := range o.Runs {
+		stopped := run.Released && run.State == v1alpha1.WorkloadSuspended
+		ended := run.State == v1alpha1.WorkloadComplete || run.State == v1alpha1.WorkloadFailed
+		if !stopped && !ended {
+			uids = append(uids, run.UID)
+		}
+	}
+	return uids
+}
