@@ -47,12 +47,19 @@ func (p past) Changed() <-chan struct{} {
 	return moved
 }
 
-// Record tells the ledger who counts as contacted by a run. The key is made of
-// run and principal, so that a retry records nobody twice; then the views are
-// brought up to it, so that the next release sees it.
+// Record tells the ledger who counts as contacted by a run, whom it does not
+// have yet: a retry after a crash has another time and perhaps other policies,
+// and the first word stands. Then the views are brought up to it, so that the
+// next release sees it.
 func (p past) Record(ctx context.Context, r campaign.Released) error {
+	run := contacts.Run{UID: string(r.UID), Job: string(r.Run)}
+	now := p.clock.Now()
+	with, without := p.projection.View(now), p.projection.View(now, run)
 	records := make([]contacts.Record, 0, len(r.Principals))
 	for _, id := range r.Principals {
+		if with.Version(id) != without.Version(id) {
+			continue
+		}
 		records = append(records, contacts.Record{
 			Key: fmt.Sprintf("run/%s/%s", r.Run, id), At: r.At, Principal: id, Event: contacts.Released,
 			Brand: r.Campaign.Brand, Purpose: r.Campaign.Purpose, Class: v1alpha1.PurposeClass(r.Campaign.PurposeClass),
@@ -62,6 +69,9 @@ func (p past) Record(ctx context.Context, r campaign.Released) error {
 			},
 			PolicyDigest: r.PolicyDigest, ConsentRevision: r.ConsentRevision,
 		})
+	}
+	if len(records) == 0 {
+		return nil
 	}
 	if err := p.gate.Append(ctx, records); err != nil {
 		return err

@@ -147,7 +147,9 @@ func TestWaitersShareAFenceThatBeginsAfterThem(t *testing.T) {
 func TestAFenceThatCannotBeWrittenProvesNothing(t *testing.T) {
 	down := errors.New("apiserver is down")
 	s, _ := start(t, interceptor.NewClient(watching(t), interceptor.Funcs{
-		Patch: func(context.Context, client.WithWatch, client.Object, client.Patch, ...client.PatchOption) error { return down },
+		Patch: func(context.Context, client.WithWatch, client.Object, client.Patch, ...client.PatchOption) error {
+			return down
+		},
 	}))
 	if _, err := s.Fence(context.Background()); !errors.Is(err, consentstore.ErrNotCurrent) || !errors.Is(err, down) {
 		t.Errorf("Fence: %v, want that it is not current because of %v", err, down)
