@@ -17,6 +17,7 @@ import (
 	"github.com/codb-dev/codb/api/v1alpha1"
 	"github.com/codb-dev/codb/controllers/brand"
 	"github.com/codb-dev/codb/controllers/campaign"
+	"github.com/codb-dev/codb/controllers/campaigndecision"
 	"github.com/codb-dev/codb/controllers/campaignpolicy"
 	"github.com/codb-dev/codb/controllers/consentreview"
 	"github.com/codb-dev/codb/controllers/customerconsent"
@@ -72,6 +73,9 @@ func assemble(ctx context.Context, mgr manager.Manager, cfg *rest.Config, o oper
 	}); err != nil {
 		return err
 	}
+	if err := mgr.AddReadyzCheck("admission", func(req *http.Request) error { return admitted(req.Context()) }); err != nil {
+		return err
+	}
 	for _, c := range []interface{ SetupWithManager(ctrl.Manager) error }{
 		&brand.Reconciler{Client: mgr.GetClient(), Events: mgr.GetEventRecorder("codb"), Reserved: []string{o.customers}},
 		&customerconsent.Reconciler{Client: mgr.GetClient(), Clock: systemClock, Workers: 4},
@@ -83,6 +87,7 @@ func assemble(ctx context.Context, mgr manager.Manager, cfg *rest.Config, o oper
 			Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Consents: consents, Policies: book, Contacts: ledger,
 			Keeper: keeper, LiveKeeper: &workload.Keeper{Client: live}, Admitted: admitted, Clock: systemClock, Events: mgr.GetEventRecorder("codb"), Workers: o.workers,
 		},
+		&campaigndecision.Reconciler{Client: mgr.GetClient(), Clock: systemClock, Retention: o.retention},
 		&consentreview.Reconciler{
 			Client: mgr.GetClient(), Consents: consents, Policies: book, Contacts: ledger, Keeper: keeper, Clock: systemClock,
 		},

@@ -20,6 +20,7 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	ctrlconfig "sigs.k8s.io/controller-runtime/pkg/config"
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
@@ -37,6 +38,7 @@ type operatorOptions struct {
 	probes      string
 	workers     int
 	sandboxes   int
+	retention   time.Duration
 }
 
 func (o *operatorOptions) register(c *cobra.Command) {
@@ -48,6 +50,7 @@ func (o *operatorOptions) register(c *cobra.Command) {
 	f.StringVar(&o.probes, "probe-address", "127.0.0.1:8081", "where /healthz and /readyz are served; 0: nowhere")
 	f.IntVar(&o.workers, "campaign-workers", 2, "campaigns that are looked at side by side")
 	f.IntVar(&o.sandboxes, "policy-workers", 2, "processes that evaluate policies")
+	f.DurationVar(&o.retention, "decision-retention", 400*24*time.Hour, "how long decisions are kept; 0: for ever")
 }
 
 func operatorCommand() *cobra.Command {
@@ -109,7 +112,7 @@ func newManager(cfg *rest.Config, o *operatorOptions) (manager.Manager, *certifi
 	workloads := cache.ByObject{Label: labels.NewSelector().Add(*campaigns)}
 	customers := cache.ByObject{Namespaces: map[string]cache.Config{o.customers: {}}}
 	system := cache.ByObject{Namespaces: map[string]cache.Config{v1alpha1.SystemNamespace: {}}}
-	grace := 10 * time.Second
+	grace, warm := 10*time.Second, true
 	mgr, err := ctrl.NewManager(cfg, ctrl.Options{
 		Scheme:                        s,
 		LeaderElection:                true,
@@ -117,8 +120,10 @@ func newManager(cfg *rest.Config, o *operatorOptions) (manager.Manager, *certifi
 		LeaderElectionNamespace:       v1alpha1.SystemNamespace,
 		LeaderElectionReleaseOnCancel: true,
 		GracefulShutdownTimeout:       &grace,
-		HealthProbeBindAddress:        o.probes,
-		Metrics:                       metricsserver.Options{BindAddress: o.metrics},
+		// A replica that waits for its turn knows the world already.
+		Controller:             ctrlconfig.Controller{EnableWarmup: &warm},
+		HealthProbeBindAddress: o.probes,
+		Metrics:                metricsserver.Options{BindAddress: o.metrics},
 		WebhookServer: webhook.NewServer(webhook.Options{
 			Host: o.webhookHost, Port: o.webhookPort,
 			TLSOpts: []func(*tls.Config){func(c *tls.Config) {

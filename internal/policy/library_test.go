@@ -60,7 +60,7 @@ func TestRulesAreDescribed(t *testing.T) {
 	}, rules[0]); diff != "" {
 		t.Errorf("rule (-want +got):\n%s", diff)
 	}
-	if len(rules) != 6 {
+	if len(rules) != 7 {
 		t.Errorf("%d rules", len(rules))
 	}
 }
@@ -124,7 +124,7 @@ func TestFloor(t *testing.T) {
 	for _, u := range p.Rules {
 		got[ruleName(&u)] = true
 	}
-	want := map[string]bool{"opt-in": true, "withdrawal": true, "validity": true, "pause": true, "suppression": true}
+	want := map[string]bool{"opt-in": true, "withdrawal": true, "validity": true, "pause": true, "suppression": true, "holdout": true}
 	if !maps.Equal(want, got) || p.Name != "floor" || p.Mode != v1alpha1.ModeEnforce {
 		t.Errorf("the floor is %+v", p)
 	}
