@@ -60,7 +60,7 @@ nohup bin/codb standalone --webhook-host "$CODB_HOST" --webhook-port 0 --metrics
 	--data "$state/ledger" >"$state/codb.log" 2>&1 &
 echo $! >"$state/pid"
 until_true 60 "codb to admit its baseline policy" bin/codb install --policy
-show apply -f hack/demo/acme.yaml
+show apply -f config/samples/acme-marketing.yaml -f config/samples/brand-acme.yaml
 show wait --for=condition=Ready --timeout=60s campol/baseline brand/acme
 show get campol,brand
 
