@@ -38,10 +38,12 @@ func assemble(ctx context.Context, mgr manager.Manager, cfg *rest.Config, o oper
 	if err != nil {
 		return fmt.Errorf("load the policy library: %w", err)
 	}
-	sandbox := policy.NewSandbox(lib, policy.Options{Workers: o.sandboxes})
+	sandbox := policy.NewSandbox(lib, policy.Options{Workers: o.sandboxes, Metrics: metrics.Registry})
 	book := policy.NewBook(lib, sandbox)
+	book.Measure(metrics.Registry)
 
 	consents := consentstore.New(mgr.GetClient(), o.customers)
+	consents.Measure(metrics.Registry)
 	if err := consents.Watch(ctx, mgr.GetCache()); err != nil {
 		return err
 	}
@@ -55,6 +57,7 @@ func assemble(ctx context.Context, mgr manager.Manager, cfg *rest.Config, o oper
 		return fmt.Errorf("make a client without a cache: %w", err)
 	}
 	admitted := remembered(probeAge, func(ctx context.Context) error { return admission.Probe(ctx, mgr.GetClient()) })
+	measureAdmission(metrics.Registry, admitted)
 
 	if err := mgr.Add(manager.RunnableFunc(func(ctx context.Context) error {
 		<-ctx.Done()
@@ -86,6 +89,7 @@ func assemble(ctx context.Context, mgr manager.Manager, cfg *rest.Config, o oper
 		&campaign.Reconciler{
 			Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Consents: consents, Policies: book, Contacts: ledger,
 			Keeper: keeper, LiveKeeper: &workload.Keeper{Client: live}, Admitted: admitted, Clock: systemClock, Events: mgr.GetEventRecorder("codb"), Workers: o.workers,
+			Metrics: campaign.NewMetrics(metrics.Registry, mgr.GetClient()),
 		},
 		&campaigndecision.Reconciler{Client: mgr.GetClient(), Clock: systemClock, Retention: o.retention},
 		&consentreview.Reconciler{

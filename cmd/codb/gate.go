@@ -4,15 +4,18 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
 	"k8s.io/client-go/rest"
 	"k8s.io/klog/v2/textlogger"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
+	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"github.com/codb-dev/codb/api/v1alpha1"
 	"github.com/codb-dev/codb/internal/gate"
@@ -27,6 +30,7 @@ type gateOptions struct {
 	cert, key string
 	dir       string
 	customers string
+	metrics   string
 }
 
 func (o *gateOptions) register(c *cobra.Command, prefix string) {
@@ -58,6 +62,7 @@ func gateCommand() *cobra.Command {
 	c.Flags().StringSliceVar(&o.hosts, "host", nil, "further names for a certificate of its own")
 	c.Flags().StringVar(&o.cert, "tls-cert", "", "certificate file; empty: the gate makes its own")
 	c.Flags().StringVar(&o.key, "tls-key", "", "key file of the certificate")
+	c.Flags().StringVar(&o.metrics, "metrics-address", "127.0.0.1:8082", "where metrics are served; 0: nowhere")
 	c.Flags().StringVar(&o.customers, "customers-namespace", v1alpha1.CustomersNamespace, "namespace of the CustomerConsents")
 	c.RunE = func(cmd *cobra.Command, _ []string) error {
 		ctrl.SetLogger(textlogger.NewLogger(textlogger.NewConfig()))
@@ -69,9 +74,23 @@ func gateCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return g.Start(cmd.Context())
+		return serveGate(cmd.Context(), cfg, g, o.metrics)
 	}
 	return c
+}
+
+// serveGate runs the gate and its metrics until one of them ends.
+func serveGate(ctx context.Context, cfg *rest.Config, g *servedGate, address string) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return g.Start(ctx) })
+	if address != "0" {
+		server, err := metricsserver.NewServer(metricsserver.Options{BindAddress: address}, cfg, http.DefaultClient)
+		if err != nil {
+			return fmt.Errorf("serve metrics: %w", err)
+		}
+		group.Go(func() error { return server.Start(ctx) })
+	}
+	return group.Wait()
 }
 
 // servedGate is a gate with its ledger, ready to answer.

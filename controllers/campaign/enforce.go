@@ -70,9 +70,12 @@ func (r *Reconciler) hold(ctx context.Context, c *v1alpha1.Campaign, l *look) er
 	if withdrawn(&l.outcome) || l.outcome.Code == v1alpha1.CodeHoldRequested {
 		mode = v1alpha1.OnWithdrawalSuspend
 	}
-	running := len(l.seen.Active()) > 0
+	running, ran := len(l.seen.Active()) > 0, l.seen.State == v1alpha1.WorkloadRunning
 	if err := r.Keeper.Hold(ctx, c, l.seen, mode, l.outcome.Code); err != nil {
 		return err
+	}
+	if ran {
+		r.Metrics.held(&l.outcome, mode, r.since(c.UID))
 	}
 	if running && mode != v1alpha1.OnWithdrawalFinish && c.Status.Released != nil && c.Status.Released.StoppedAt == nil {
 		c.Status.Released.StoppedAt = &metav1.Time{Time: l.now}
@@ -121,6 +124,7 @@ func (r *Reconciler) release(ctx context.Context, c *v1alpha1.Campaign, l *look)
 	if err != nil {
 		return err
 	}
+	r.Metrics.released(len(done))
 	if len(done) > 0 && !releasedBefore(c) {
 		c.Status.Released = &v1alpha1.Release{
 			Generation: c.Generation, Run: workload.RunHash(&c.Spec), At: metav1.Time{Time: l.now},
@@ -193,6 +197,7 @@ func (r *Reconciler) record(ctx context.Context, c *v1alpha1.Campaign, l *look) 
 	if err := r.Client.Create(ctx, d); err != nil && !apierrors.IsAlreadyExists(err) {
 		return fmt.Errorf("write decision %s: %w", d.Name, err)
 	}
+	r.Metrics.decided(l.outcome.Verdict)
 	s.Decision, s.PolicyDigest, s.Verdict, s.ObservedGeneration = d.Name, l.policyDigest, l.outcome.Verdict, c.Generation
 	return nil
 }

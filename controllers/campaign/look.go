@@ -98,7 +98,7 @@ func (r *Reconciler) ask(ctx context.Context, c *v1alpha1.Campaign, brand *v1alp
 	l.sequence = r.Contacts.Sequence()
 	tally, err := e.Refresh(ctx, audience.Asked{
 		Key: key(c, class, l.policyDigest), Now: l.now, Campaign: l.campaign,
-		Audience: &c.Spec.Audience, Judge: judge, Records: records, Ledger: r.Contacts.View(c.UID, l.seen.Open()),
+		Audience: &c.Spec.Audience, Judge: r.Metrics.measured(judge), Records: records, Ledger: r.Contacts.View(c.UID, l.seen.Open()),
 	})
 	if err != nil {
 		return err

@@ -93,6 +93,8 @@ type Reconciler struct {
 	Events   events.EventRecorder
 	// Workers is how many campaigns are looked at side by side.
 	Workers int
+	// Metrics may be nil.
+	Metrics *Metrics
 
 	evaluations sync.Map   // types.UID of a campaign -> *evaluation
 	releasing   sync.Mutex // one release at a time: each sees the contacts of those before
@@ -118,6 +120,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		return ctrl.Result{}, fmt.Errorf("read campaign: %w", err)
 	}
 	before, now := c.DeepCopy(), r.Clock.Now().UTC().Truncate(time.Second)
+	defer r.Metrics.looked(time.Now())
 
 	look, err := r.look(ctx, c, r.Keeper, now)
 	if err == nil {
@@ -138,6 +141,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	if err != nil {
 		return ctrl.Result{}, err
 	}
+	r.settle(c.UID)
 	return r.next(look), nil
 }
 

@@ -18,6 +18,8 @@ import (
 type Record struct {
 	Version uint64
 	Consent *v1alpha1.CustomerConsent
+	// Seen is when this version arrived, for measuring how soon it counts.
+	Seen time.Time
 }
 
 // Ledger says what is known of a customer's past.
@@ -32,8 +34,9 @@ type Ledger interface {
 // Evaluation keeps the latest answer for each customer of one campaign, so
 // that a change is answered by asking about those whom it concerns.
 type Evaluation struct {
-	key  string
-	rows map[string]row
+	key   string
+	rows  map[string]row
+	since time.Time // see Since
 }
 
 type row struct {
@@ -44,6 +47,13 @@ type row struct {
 
 // Size is how many customers the evaluation remembers.
 func (e *Evaluation) Size() int { return len(e.rows) }
+
+// Since is when the first changed consent arrived that was asked about after
+// the last Settle; zero: none was.
+func (e *Evaluation) Since() time.Time { return e.since }
+
+// Settle says that what followed from the answers is done.
+func (e *Evaluation) Settle() { e.since = time.Time{} }
 
 // Asked is one look at a campaign's customers.
 type Asked struct {
@@ -116,6 +126,9 @@ func (e *Evaluation) due(a *Asked) ([]dueRow, []decision.Subject) {
 			continue
 		}
 		contacts, version := a.Ledger.Contacts(id)
+		if known && old.consent != rec.Version {
+			e.since = decision.Sooner(e.since, rec.Seen)
+		}
 		r := row{consent: rec.Version, ledger: version}
 		in, staleAt := Targets(a.Audience, rec.Consent, a.Now)
 		if !in {

@@ -79,7 +79,9 @@ func (f *fence) run() {
 		}
 		f.mu.Unlock()
 		ctx, cancel := context.WithTimeout(context.Background(), fenceTimeout)
+		began := time.Now()
 		r.revision, r.err = f.store.pass(ctx)
+		f.store.metrics.fenced(time.Since(began), r.err)
 		cancel()
 		close(r.done)
 	}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"maps"
 	"sync"
+	"time"
 
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/cache"
@@ -34,7 +35,8 @@ type Store struct {
 	seen     *sync.Cond    // signalled at each change, for fences
 	token    string        // of the latest fence that came by
 
-	fence fence
+	fence   fence
+	metrics metrics
 }
 
 // New makes a store of the consents in the namespace. It is empty until Start
@@ -134,11 +136,11 @@ func (s *Store) put(o any) {
 		return
 	}
 	if old, ok := s.records[c.Name]; ok && sameAnswer(old.Consent, c) {
-		s.records[c.Name] = audience.Record{Version: old.Version, Consent: c}
+		s.records[c.Name] = audience.Record{Version: old.Version, Consent: c, Seen: old.Seen}
 		return // a status write changes nobody's answer
 	}
 	s.version++
-	s.records[c.Name] = audience.Record{Version: s.version, Consent: c}
+	s.records[c.Name] = audience.Record{Version: s.version, Consent: c, Seen: time.Now()}
 	s.announce()
 }
 

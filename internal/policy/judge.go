@@ -107,6 +107,7 @@ func (j *judge) fast(ctx context.Context, r *judgeRequest, out []decision.Answer
 		}
 		got, err := p.ask(ctx, j.budget(len(out)), &request{Judge: r})
 		if exhausted(err) {
+			j.sandbox.kills.count(err)
 			return nil
 		}
 		if err != nil {

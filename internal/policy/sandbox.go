@@ -10,6 +10,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/codb-dev/codb/internal/decision"
 )
 
@@ -28,6 +30,8 @@ type Options struct {
 	CheckTimeout time.Duration
 	// MemoryBytes is what a worker may hold. Default: 512 MiB.
 	MemoryBytes int64
+	// Metrics takes the sandbox's metrics. Nil: none.
+	Metrics prometheus.Registerer
 }
 
 // perCustomer is what a customer adds to the time of a batch: twenty times what
@@ -64,6 +68,7 @@ type Sandbox struct {
 	lib    *Library
 	o      Options
 	broken error // why no worker can start
+	kills  *kills
 
 	judging  pool
 	checking pool // apart, so that a policy on trial delays no campaign
@@ -84,7 +89,7 @@ func newPool(n int) pool {
 
 // NewSandbox makes a sandbox. Close ends its workers.
 func NewSandbox(lib *Library, o Options) *Sandbox {
-	s := &Sandbox{lib: lib, closed: make(chan struct{})}
+	s := &Sandbox{lib: lib, closed: make(chan struct{}), kills: newKills(o.Metrics)}
 	s.broken = o.complete()
 	s.o = o
 	s.judging, s.checking = newPool(o.Workers), newPool(1)
@@ -130,7 +135,9 @@ func (s *Sandbox) with(ctx context.Context, from pool, f func(ctx context.Contex
 			return err
 		}
 	}
-	return f(ctx, p)
+	err := f(ctx, p)
+	s.kills.count(err)
+	return err
 }
 
 // Close ends the workers, also those that are at work, and waits for them.
