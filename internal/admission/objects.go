@@ -36,6 +36,11 @@ var refusals = []refusal{
 			HostPath: &corev1.HostPathVolumeSource{Path: "/"}}}}
 		return j
 	}},
+	{policy: "campaign-removal.consent.codb.dev", what: "a Job with a finalizer", object: func() client.Object {
+		j := job(campaign)
+		j.Finalizers = []string{v1alpha1.Group + "/" + name}
+		return j
+	}},
 	{policy: "campaign-pods.consent.codb.dev", what: "a bare Pod", object: func() client.Object {
 		return &corev1.Pod{ObjectMeta: meta(Namespace, campaign), Spec: pod()}
 	}},

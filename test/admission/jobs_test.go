@@ -201,7 +201,54 @@ func TestJobsAreFrozen(t *testing.T) {
 		"NoCampaignByOperator": {operator, patch(teams, "{'metadata':{'labels':{'consent.codb.dev/campaign':null}}}"), "workloads", "can not be changed"},
 		"ForgeAnOwner":         {root, patch(held, "{'metadata':{'ownerReferences':[{'apiVersion':'batch/v1','kind':'CronJob','name':'c','uid':'1','controller':true}]}}"), "workloads", "leave ownerReferences out"},
 		"CollectByGarbage":     {collector, patch(held, "{'metadata':{'ownerReferences':null,'finalizers':null}}"), "", ""},
-		"Delete":               {root, remove(released), "", ""},
 	}
 	runTrials(t, trials)
+}
+
+func TestPodsGoWithTheirJob(t *testing.T) {
+	ns := env.EnforcedNamespace(t)
+	held, released, stopped, finished := job(ns, "held"), job(ns, "released"), job(ns, "stopped"), job(ns, "finished")
+	store(t, root, held, released, stopped, finished)
+	for _, j := range []*batchv1.Job{released, stopped, finished} {
+		releaseNow(t, j)
+	}
+	mergeNow(t, stopped, `{"spec":{"suspend":true}}`)
+	at := metav1.Now()
+	finished.Status.StartTime, finished.Status.CompletionTime = &at, &at
+	finished.Status.Conditions = []batchv1.JobCondition{
+		{Type: batchv1.JobFailureTarget, Status: corev1.ConditionTrue, LastTransitionTime: at, LastProbeTime: at},
+		{Type: batchv1.JobFailed, Status: corev1.ConditionTrue, LastTransitionTime: at, LastProbeTime: at},
+	}
+	finished.Status.CompletionTime = nil
+	if err := jobController.client(t).Status().Update(t.Context(), finished); err != nil {
+		t.Fatal(err)
+	}
+	with := func(j *batchv1.Job, o ...client.DeleteOption) attempt {
+		return func(t *testing.T, c client.Client) error {
+			return c.Delete(t.Context(), j.DeepCopy(), append(o, client.DryRunAll)...)
+		}
+	}
+	var orphan, background, foreground = client.PropagationPolicy(metav1.DeletePropagationOrphan),
+		client.PropagationPolicy(metav1.DeletePropagationBackground), client.PropagationPolicy(metav1.DeletePropagationForeground)
+	alone := "would leave its pods running where no hold reaches them; delete it with propagationPolicy Background"
+	lingers := "a deleted Job that lingers is never stopped"
+	keep := "{'metadata':{'finalizers':['acme.example/keep']}}"
+	runTrials(t, map[string]trial{
+		"Orphan":              {root, with(released, orphan), "removal", alone},
+		"OrphanByTheOperator": {operator, with(released, orphan), "removal", alone},
+		"TheOldDefault":       {root, remove(released), "removal", alone},
+		"TheOldWayToOrphan":   {root, with(released, &client.DeleteOptions{Raw: &metav1.DeleteOptions{OrphanDependents: ptr.To(true)}}), "removal", alone},
+		"OrphanAfterAStop":    {root, with(stopped, orphan), "removal", alone},
+		"OrphanAll": {root, func(t *testing.T, c client.Client) error {
+			return c.DeleteAllOf(t.Context(), &batchv1.Job{}, client.InNamespace(ns), orphan, client.DryRunAll)
+		}, "removal", alone},
+		"Background":         {root, with(released, background), "", ""},
+		"Foreground":         {root, with(released, foreground), "", ""},
+		"OrphanWhatNeverRan": {root, with(held, orphan), "", ""},
+		"OrphanWhatHasEnded": {root, with(finished, orphan), "", ""},
+		"BornToLinger":       {root, create(job(ns, "new", func(j *batchv1.Job) { j.Finalizers = []string{"acme.example/keep"} })), "removal", lingers},
+		"MadeToLinger":       {root, patch(released, keep), "removal", lingers},
+		"MadeToOrphan":       {root, patch(released, "{'metadata':{'finalizers':['orphan']}}"), "removal", lingers},
+		"LingerThroughCodb":  {operator, patch(released, keep), "removal", lingers},
+	})
 }

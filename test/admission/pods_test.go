@@ -83,6 +83,13 @@ func TestPodsStayInTheHandsOfTheirJob(t *testing.T) {
 		"Attach":      {root, connect(pod, "attach"), "pods", "pods/attach"},
 		"PortForward": {root, connect(pod, "portforward"), "pods", "pods/portforward"},
 		"Proxy":       {root, connect(pod, "proxy"), "pods", "pods/proxy"},
+		"ProxyThroughAService": {root, func(t *testing.T, _ client.Client) error {
+			clients, err := kubernetes.NewForConfig(env.Config)
+			if err != nil {
+				return err
+			}
+			return clients.CoreV1().RESTClient().Get().Namespace(ns).Resource("services").Name("any").SubResource("proxy").Do(t.Context()).Error()
+		}, "pods", "services/proxy: nobody reaches into a campaign's pod"},
 	})
 }
 
