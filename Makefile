@@ -25,6 +25,10 @@ test: ## all tests: pure, Rego, samples, and on a real apiserver; race detector 
 build: ## build bin/codb
 	go build -trimpath -o bin/codb ./cmd/codb
 
+.PHONY: image
+image: ## build the image as dist/codb.tar, with its bill of materials, without Docker; prints its digest
+	@go -C hack/image run .
+
 .PHONY: generate
 generate: ## write the CRDs, deepcopy functions and reference pages anew
 	$(TOOL) controller-gen object paths=./api/... crd:generateEmbeddedObjectMeta=false output:crd:dir=config/crd/bases

@@ -1,0 +1,101 @@
+package main
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-containerregistry/pkg/v1/tarball"
+)
+
+// TestSameSourceIsTheSameImage builds one snapshot of the module twice, from
+// two folders.
+func TestSameSourceIsTheSameImage(t *testing.T) {
+	here := options{root: t.TempDir(), out: t.TempDir(), tag: "localhost/codb:dev", arch: "amd64"}
+	elsewhere := here
+	elsewhere.root, elsewhere.out = t.TempDir(), t.TempDir()
+	copySource(t, "../..", here.root)
+	copySource(t, here.root, elsewhere.root)
+	first, err := build(here)
+	if err != nil {
+		t.Fatal(err)
+	}
+	second, err := build(elsewhere)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if first != second {
+		t.Errorf("two builds gave %s and %s, want one digest", first, second)
+	}
+	looksAsItShould(t, here, first)
+	listsEveryModule(t, here)
+}
+
+func copySource(t *testing.T, from, to string) {
+	t.Helper()
+	for _, dir := range []string{"api", "cmd", "config", "controllers", "internal", "policies"} {
+		if err := os.CopyFS(filepath.Join(to, dir), os.DirFS(filepath.Join(from, dir))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, name := range []string{"go.mod", "go.sum"} {
+		raw, err := os.ReadFile(filepath.Join(from, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(to, name), raw, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func looksAsItShould(t *testing.T, o options, digest string) {
+	t.Helper()
+	img, err := tarball.ImageFromPath(filepath.Join(o.out, "codb.tar"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	layers, err := img.Layers()
+	if err != nil {
+		t.Fatal(err)
+	}
+	config, err := img.ConfigFile()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(layers) != 1 || config.Config.User != user || strings.Join(config.Config.Entrypoint, " ") != "/codb" {
+		t.Errorf("got %d layers, user %q, entrypoint %q; want 1, %q, /codb", len(layers), config.Config.User, config.Config.Entrypoint, user)
+	}
+	if !config.Created.IsZero() {
+		t.Errorf("the image says when it was built: %s", config.Created)
+	}
+	if !strings.HasPrefix(digest, "sha256:") {
+		t.Errorf("digest %q, want sha256:...", digest)
+	}
+}
+
+func listsEveryModule(t *testing.T, o options) {
+	t.Helper()
+	raw, err := os.ReadFile(filepath.Join(o.out, "codb.spdx.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var doc document
+	if err := json.Unmarshal(raw, &doc); err != nil {
+		t.Fatal(err)
+	}
+	named := map[string]string{}
+	for _, p := range doc.Packages {
+		named[p.Name] = p.Version
+	}
+	for _, want := range []string{"github.com/codb-dev/codb", "stdlib", "github.com/open-policy-agent/opa", "k8s.io/client-go"} {
+		if _, ok := named[want]; !ok {
+			t.Errorf("the bill of materials lacks %s", want)
+		}
+	}
+	if named["github.com/open-policy-agent/opa"] == "" || len(doc.Relationships) != len(doc.Packages) {
+		t.Errorf("got %d packages, %d relationships, OPA %q", len(doc.Packages), len(doc.Relationships), named["github.com/open-policy-agent/opa"])
+	}
+}
