@@ -15,12 +15,14 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
 	"github.com/codb-dev/codb/api/v1alpha1"
+	"github.com/codb-dev/codb/config"
 	"github.com/codb-dev/codb/controllers/brand"
 	"github.com/codb-dev/codb/controllers/campaign"
 	"github.com/codb-dev/codb/controllers/campaigndecision"
 	"github.com/codb-dev/codb/controllers/campaignpolicy"
 	"github.com/codb-dev/codb/controllers/consentreview"
 	"github.com/codb-dev/codb/controllers/customerconsent"
+	"github.com/codb-dev/codb/controllers/posture"
 	"github.com/codb-dev/codb/internal/admission"
 	"github.com/codb-dev/codb/internal/consentstore"
 	"github.com/codb-dev/codb/internal/contacts"
@@ -56,7 +58,13 @@ func assemble(ctx context.Context, mgr manager.Manager, cfg *rest.Config, o oper
 	if err != nil {
 		return fmt.Errorf("make a client without a cache: %w", err)
 	}
-	admitted := remembered(probeAge, func(ctx context.Context) error { return admission.Probe(ctx, mgr.GetClient()) })
+	shipped, err := config.Objects(config.Values{}, config.Admission, config.Mutation)
+	if err != nil {
+		return err
+	}
+	admitted := remembered(probeAge, func(ctx context.Context) error {
+		return admission.Check(ctx, mgr.GetClient(), mgr.GetAPIReader(), shipped)
+	})
 	measureAdmission(metrics.Registry, admitted)
 
 	if err := mgr.Add(manager.RunnableFunc(func(ctx context.Context) error {
@@ -94,6 +102,10 @@ func assemble(ctx context.Context, mgr manager.Manager, cfg *rest.Config, o oper
 		&campaigndecision.Reconciler{Client: mgr.GetClient(), Clock: systemClock, Retention: o.retention},
 		&consentreview.Reconciler{
 			Client: mgr.GetClient(), Consents: consents, Policies: book, Contacts: ledger, Keeper: keeper, Clock: systemClock,
+		},
+		&posture.Detector{
+			Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Admission: admitted,
+			Events: mgr.GetEventRecorder("codb"), Metrics: posture.NewMetrics(metrics.Registry),
 		},
 		webhook.Policies{Check: compiles(sandbox)},
 	} {
