@@ -1,0 +1,322 @@
+// Command bench measures a running codb from outside, as its users feel it:
+// how long one campaign over all customers takes, and how long after a
+// withdrawal was acknowledged the campaign's verdict has changed and its Job is
+// suspended. hack/bench.sh brings up what it needs.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/kubernetes/scheme"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/codb-dev/codb/api/v1alpha1"
+)
+
+const (
+	namespace = "bench"
+	brand     = "bench"
+	group     = "bench.consent.codb.dev/group" // label: the campaign that the customer is meant by
+)
+
+type bench struct {
+	client.WithWatch
+	customers, campaigns, trials int
+	codb                         int
+}
+
+func main() {
+	b := bench{}
+	flag.IntVar(&b.customers, "customers", 20_000, "customers")
+	flag.IntVar(&b.campaigns, "campaigns", 50, "campaigns that run, each to its share of the customers")
+	flag.IntVar(&b.trials, "trials", 200, "withdrawals that are measured")
+	flag.IntVar(&b.codb, "codb", 0, "process id of codb, to read its memory; 0: don't")
+	flag.Parse()
+	if err := b.run(context.Background()); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+func (b *bench) run(ctx context.Context) error {
+	s := runtime.NewScheme()
+	if err := errors.Join(scheme.AddToScheme(s), v1alpha1.AddToScheme(s)); err != nil {
+		return err
+	}
+	cfg, err := ctrl.GetConfig()
+	if err != nil {
+		return err
+	}
+	cfg.QPS = -1
+	if b.WithWatch, err = client.NewWithWatch(cfg, client.Options{Scheme: s}); err != nil {
+		return err
+	}
+	empty := b.memory()
+	if err := b.populate(ctx); err != nil {
+		return fmt.Errorf("make customers: %w", err)
+	}
+	if err := b.settle(ctx); err != nil {
+		return err
+	}
+	full := b.memory()
+	fmt.Printf("memory of codb: %d MiB without customers, %d MiB with %d: %d bytes a customer\n",
+		empty>>20, full>>20, b.customers, (full-empty)/int64(b.customers))
+	if err := b.whole(ctx); err != nil {
+		return fmt.Errorf("one campaign over everybody: %w", err)
+	}
+	return b.withdrawals(ctx)
+}
+
+// memory is codb's resident set in bytes, its policy workers not counted.
+func (b *bench) memory() int64 {
+	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", b.codb))
+	if err != nil {
+		return 0
+	}
+	var size, resident int64
+	if _, err := fmt.Sscan(string(raw), &size, &resident); err != nil {
+		return 0
+	}
+	return resident * int64(os.Getpagesize())
+}
+
+func (b *bench) ensure(ctx context.Context, o client.Object) error {
+	if err := b.Create(ctx, o); !apierrors.IsAlreadyExists(err) {
+		return err
+	}
+	return nil
+}
+
+func (b *bench) populate(ctx context.Context) error {
+	err := errors.Join(
+		b.ensure(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}}),
+		b.ensure(ctx, &v1alpha1.Brand{ObjectMeta: metav1.ObjectMeta{Name: brand}, Spec: v1alpha1.BrandSpec{
+			DisplayName: "Bench", Namespaces: []string{namespace}, Agreements: []v1alpha1.Depth{v1alpha1.DepthProfiling},
+			Purposes: []v1alpha1.BrandPurpose{{Name: "Marketing", Class: v1alpha1.ClassMarketing, Notice: "Offers.", NoticeVersion: "1"}},
+		}}),
+	)
+	if err != nil {
+		return err
+	}
+	start := time.Now()
+	g, gctx := errgroup.WithContext(ctx)
+	g.SetLimit(32)
+	for i := range b.customers {
+		g.Go(func() error { return b.ensure(gctx, b.customer(i)) })
+	}
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	fmt.Printf("%d customers written in %s\n", b.customers, time.Since(start).Round(100*time.Millisecond))
+	return nil
+}
+
+func name(i int) string { return fmt.Sprintf("c-%06d", i) }
+
+func (b *bench) customer(i int) *v1alpha1.CustomerConsent {
+	asked := metav1.NewTime(time.Now().AddDate(0, 0, -60).Truncate(time.Second))
+	born := int32(1950 + i%50)
+	return &v1alpha1.CustomerConsent{
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: v1alpha1.CustomersNamespace, Name: name(i), Labels: map[string]string{group: fmt.Sprint(i % b.campaigns)},
+		},
+		Spec: v1alpha1.CustomerConsentSpec{
+			TimeZone: "Europe/Berlin", TimeZoneSource: "Declared", Jurisdiction: "DE", BirthYear: &born,
+			Relationships: []v1alpha1.Relationship{{Brand: brand, Depth: v1alpha1.DepthProfiling, Grants: []v1alpha1.Grant{
+				{Purpose: "Marketing", Channel: v1alpha1.ChannelEmail, Status: v1alpha1.ConsentGiven, CaptureDate: asked, DoubleConsentCaptureDate: &asked},
+			}}},
+		},
+	}
+}
+
+// settle waits until codb has said of every consent what it amounts to.
+func (b *bench) settle(ctx context.Context) error {
+	start := time.Now()
+	return poll(ctx, 20*time.Minute, func() (bool, error) {
+		var list metav1.PartialObjectMetadataList
+		list.SetGroupVersionKind(v1alpha1.SchemeGroupVersion.WithKind("CustomerConsentList"))
+		var left v1alpha1.CustomerConsentList
+		err := b.List(ctx, &left, client.InNamespace(v1alpha1.CustomersNamespace), client.MatchingFields{"status.summary": ""}, client.Limit(5))
+		if err != nil || len(left.Items) > 1 { // the fence has no status
+			return false, err
+		}
+		fmt.Printf("every status written %s later\n", time.Since(start).Round(100*time.Millisecond))
+		return true, nil
+	})
+}
+
+func (b *bench) campaign(n string, a v1alpha1.Audience) *v1alpha1.Campaign {
+	return &v1alpha1.Campaign{
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: n},
+		Spec: v1alpha1.CampaignSpec{
+			Brand: brand, Purpose: "Marketing", Channel: v1alpha1.ChannelEmail, Topic: "Garden", Depth: v1alpha1.DepthProfiling, Owner: "bench", Audience: a,
+			Workload: &v1alpha1.Workload{Job: &v1alpha1.JobTemplate{Image: "localhost/codb-busy:dev", Command: []string{"/busy", "sleep", "24h"}}},
+		},
+	}
+}
+
+// whole measures from the creation of a campaign to everybody to its verdict.
+func (b *bench) whole(ctx context.Context) error {
+	const rounds = 3
+	var took []time.Duration
+	for i := range rounds {
+		c := b.campaign(fmt.Sprintf("everybody-%d", i), v1alpha1.Audience{Everyone: &v1alpha1.Everyone{}})
+		c.Spec.Hold = nil
+		c.Spec.Workload = nil
+		start := time.Now()
+		if err := b.Create(ctx, c); err != nil {
+			return err
+		}
+		if err := b.until(ctx, c.Name, func(s *v1alpha1.CampaignStatus) bool { return s.Counts != nil }); err != nil {
+			return err
+		}
+		took = append(took, time.Since(start))
+		if err := b.Delete(ctx, c); err != nil {
+			return err
+		}
+	}
+	report(fmt.Sprintf("campaign over %d customers, created -> verdict", b.customers), took)
+	return nil
+}
+
+// withdrawals measures, each time on another campaign that runs.
+func (b *bench) withdrawals(ctx context.Context) error {
+	for i := range b.campaigns {
+		c := b.campaign(fmt.Sprintf("group-%d", i), v1alpha1.Audience{Selector: &v1alpha1.AudienceSelector{
+			Labels: []v1alpha1.LabelMatch{{Key: group, Values: []string{fmt.Sprint(i)}}},
+		}})
+		if err := b.ensure(ctx, c); err != nil {
+			return err
+		}
+	}
+	running := func(s *v1alpha1.CampaignStatus) bool {
+		return s.Verdict == v1alpha1.CampaignAllowed && s.Workload == v1alpha1.WorkloadRunning
+	}
+	for i := range b.campaigns {
+		if err := b.until(ctx, fmt.Sprintf("group-%d", i), running); err != nil {
+			return err
+		}
+	}
+	jobs, err := b.Watch(ctx, &batchv1.JobList{}, client.InNamespace(namespace))
+	if err != nil {
+		return err
+	}
+	defer jobs.Stop()
+	suspended := make(chan string, 1024)
+	go func() {
+		for e := range jobs.ResultChan() {
+			if j, ok := e.Object.(*batchv1.Job); ok && j.Spec.Suspend != nil && *j.Spec.Suspend && j.Annotations[v1alpha1.AnnotationDecision] != "" {
+				suspended <- j.Name
+			}
+		}
+	}()
+	var held, said []time.Duration
+	for t := range b.trials {
+		i := t % b.campaigns
+		camp := fmt.Sprintf("group-%d", i)
+		person := i + b.campaigns*rand.IntN(b.customers/b.campaigns)
+		for len(suspended) > 0 {
+			<-suspended
+		}
+		if err := b.patch(ctx, person, fmt.Sprintf(`{"spec":{"optOut":{"since":%q}}}`, time.Now().UTC().Format(time.RFC3339))); err != nil {
+			return err
+		}
+		start := time.Now() // acknowledged
+		if err := waitFor(suspended, camp); err != nil {
+			return fmt.Errorf("trial %d: %w", t, err)
+		}
+		held = append(held, time.Since(start))
+		partly := func(s *v1alpha1.CampaignStatus) bool { return s.Verdict == v1alpha1.CampaignPartlyAllowed }
+		if err := b.until(ctx, camp, partly); err != nil {
+			return err
+		}
+		said = append(said, time.Since(start))
+		if err := b.patch(ctx, person, `{"spec":{"optOut":null}}`); err != nil {
+			return err
+		}
+		c := &v1alpha1.Campaign{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: camp}}
+		topic := fmt.Sprintf(`{"spec":{"topic":"Garden%d"}}`, t)
+		if err := b.Patch(ctx, c, client.RawPatch("application/merge-patch+json", []byte(topic))); err != nil {
+			return err
+		}
+		if err := b.until(ctx, camp, running); err != nil {
+			return err
+		}
+	}
+	what := fmt.Sprintf("withdrawal acknowledged, %d customers, %d campaigns", b.customers, b.campaigns)
+	report(what+" -> Job suspended", held)
+	report(what+" -> verdict changed", said)
+	return nil
+}
+
+func waitFor(names <-chan string, want string) error {
+	limit := time.After(time.Minute)
+	for {
+		select {
+		case got := <-names:
+			if got == want {
+				return nil
+			}
+		case <-limit:
+			return fmt.Errorf("Job %s was not suspended within a minute", want)
+		}
+	}
+}
+
+func (b *bench) patch(ctx context.Context, i int, patch string) error {
+	c := &v1alpha1.CustomerConsent{ObjectMeta: metav1.ObjectMeta{Namespace: v1alpha1.CustomersNamespace, Name: name(i)}}
+	return b.Patch(ctx, c, client.RawPatch("application/merge-patch+json", []byte(patch)))
+}
+
+// until waits for a campaign's status.
+func (b *bench) until(ctx context.Context, campaign string, ok func(*v1alpha1.CampaignStatus) bool) error {
+	c := &v1alpha1.Campaign{}
+	err := poll(ctx, 5*time.Minute, func() (bool, error) {
+		err := b.Get(ctx, client.ObjectKey{Namespace: namespace, Name: campaign}, c)
+		return err == nil && c.Status.ObservedGeneration == c.Generation && ok(&c.Status), err
+	})
+	if err != nil {
+		return fmt.Errorf("wait for campaign %s, now %s %s (%s): %w", campaign, c.Status.Verdict, c.Status.Workload, c.Status.Why, err)
+	}
+	return nil
+}
+
+func poll(ctx context.Context, limit time.Duration, done func() (bool, error)) error {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	for {
+		if ok, err := done(); ok || err != nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(5 * time.Millisecond):
+		}
+	}
+}
+
+func report(what string, took []time.Duration) {
+	slices.Sort(took)
+	at := func(p int) time.Duration {
+		return took[min(len(took)-1, len(took)*p/100)].Round(100 * time.Microsecond)
+	}
+	fmt.Println(strings.Join([]string{
+		what, fmt.Sprintf("n=%d", len(took)), "p50 " + at(50).String(), "p90 " + at(90).String(), "p99 " + at(99).String(), "max " + at(100).String(),
+	}, "  "))
+}
