@@ -29,22 +29,39 @@ func (r *Reconciler) enforce(ctx context.Context, c *v1alpha1.Campaign, l *look)
 		return nil
 	}
 	r.heedGate(l)
+	if !l.outcome.Runs() || stopped(c) {
+		// What may not run is stopped first, whatever goes wrong with the rest.
+		return errors.Join(r.hold(ctx, c, l), r.make(ctx, c, l), r.record(ctx, c, l))
+	}
+	err := r.make(ctx, c, l)
+	switch {
+	case len(l.seen.Unsafe()) > 0:
+		// Nothing new runs beside what codb can't answer for, and what runs
+		// unreleased is stopped; a run that was released goes on.
+		finish := r.Keeper.Hold(ctx, c, l.seen, v1alpha1.OnWithdrawalFinish, v1alpha1.CodeWorkloadUnsafe)
+		return errors.Join(err, finish, r.record(ctx, c, l))
+	case err == nil && l.seen.Releasable() && len(l.seen.Active()) == 0:
+		return r.release(ctx, c, l)
+	}
+	// One run at a time: the next is judged when this one has ended.
+	return errors.Join(err, r.record(ctx, c, l))
+}
+
+// make makes the campaign's own workload where there is none, but never from a
+// status that does not say yet that it ran.
+func (r *Reconciler) make(ctx context.Context, c *v1alpha1.Campaign, l *look) error {
+	if c.Spec.Workload == nil {
+		return nil
+	}
+	if !l.seen.Made() {
+		if err := r.current(ctx, c); err != nil {
+			return err
+		}
+	}
 	if err := r.Keeper.Ensure(ctx, c); err != nil {
 		return err
 	}
-	if err := r.observe(ctx, c, l); err != nil {
-		return err
-	}
-	if l.outcome.Runs() && !stopped(c) {
-		if l.seen.Releasable() && len(l.seen.Unsafe()) == 0 {
-			return r.release(ctx, c, l)
-		}
-		return r.record(ctx, c, l)
-	}
-	if err := r.record(ctx, c, l); err != nil {
-		return err
-	}
-	return r.hold(ctx, c, l)
+	return r.observe(ctx, c, l)
 }
 
 // heedGate keeps what does not run yet from running while caps are unknown.
@@ -67,18 +84,15 @@ func (r *Reconciler) observe(ctx context.Context, c *v1alpha1.Campaign, l *look)
 // running pods whatever onWithdrawal says.
 func (r *Reconciler) hold(ctx context.Context, c *v1alpha1.Campaign, l *look) error {
 	mode := c.Spec.OnWithdrawal
-	if withdrawn(&l.outcome) || l.outcome.Code == v1alpha1.CodeHoldRequested {
+	if l.outcome.Withdrawn || l.outcome.Code == v1alpha1.CodeHoldRequested {
 		mode = v1alpha1.OnWithdrawalSuspend
 	}
-	running, ran := len(l.seen.Active()) > 0, l.seen.State == v1alpha1.WorkloadRunning
+	ran := l.seen.State == v1alpha1.WorkloadRunning
 	if err := r.Keeper.Hold(ctx, c, l.seen, mode, l.outcome.Code); err != nil {
 		return err
 	}
 	if ran {
-		r.Metrics.held(&l.outcome, mode, r.since(c.UID))
-	}
-	if running && mode != v1alpha1.OnWithdrawalFinish && c.Status.Released != nil && c.Status.Released.StoppedAt == nil {
-		c.Status.Released.StoppedAt = &metav1.Time{Time: l.now}
+		r.Metrics.held(&l.outcome, mode, r.since(c))
 	}
 	return r.observe(ctx, c, l)
 }
@@ -87,9 +101,6 @@ func (r *Reconciler) hold(ctx context.Context, c *v1alpha1.Campaign, l *look) er
 // and the contacts, and only then lets one run go. Releases are serialised, so
 // that two campaigns can't both take the last contact under one cap.
 func (r *Reconciler) release(ctx context.Context, c *v1alpha1.Campaign, l *look) error {
-	if len(l.seen.Active()) > 0 {
-		return nil // one run at a time: the next is judged when this one has ended
-	}
 	if err := r.Admitted(ctx); err != nil {
 		return fmt.Errorf("admission policies are not in force: %w", err)
 	}
@@ -99,15 +110,16 @@ func (r *Reconciler) release(ctx context.Context, c *v1alpha1.Campaign, l *look)
 	if err != nil {
 		return err
 	}
+	fresh.before = l.before
 	*l = *fresh
 	if len(l.seen.Active()) > 0 || l.over {
 		return nil // it was released meanwhile
 	}
 	if !l.outcome.Runs() {
-		if err := r.record(ctx, c, l); err != nil {
-			return err
-		}
-		return r.hold(ctx, c, l)
+		return errors.Join(r.hold(ctx, c, l), r.record(ctx, c, l))
+	}
+	if !l.seen.Releasable() || len(l.seen.Unsafe()) > 0 {
+		return errMoved
 	}
 	if err := r.record(ctx, c, l); err != nil {
 		return err
@@ -118,19 +130,34 @@ func (r *Reconciler) release(ctx context.Context, c *v1alpha1.Campaign, l *look)
 			return fmt.Errorf("record the contacts of run %s: %w", run.Name, err)
 		}
 	}
+	if err := r.intend(ctx, c, l, len(one.Runs)); err != nil {
+		return err
+	}
 	done, err := r.Keeper.Release(ctx, c, one, workload.Evidence{
 		Decision: c.Status.Decision, PolicyDigest: l.policyDigest, ConsentRevision: l.consents.Revision,
 	})
-	if err != nil {
+	r.Metrics.released(len(done))
+	return errors.Join(err, r.observe(ctx, c, l))
+}
+
+// intend says in the status that this run is let go, before it is: a Job that
+// was released and then deleted is never made again, even if codb ends at this
+// very moment. A run that was said and not let go is let go at the next look.
+func (r *Reconciler) intend(ctx context.Context, c *v1alpha1.Campaign, l *look, runs int) error {
+	if runs == 0 || releasedBefore(c) {
+		return nil
+	}
+	c.Status.Released = &v1alpha1.Release{
+		Generation: c.Generation, Run: workload.RunHash(&c.Spec), At: metav1.Time{Time: l.now},
+	}
+	if !once(c) {
+		return nil // its Jobs carry all that matters
+	}
+	if err := r.writeStatus(ctx, l.before, c); err != nil {
 		return err
 	}
-	r.Metrics.released(len(done))
-	if len(done) > 0 && !releasedBefore(c) {
-		c.Status.Released = &v1alpha1.Release{
-			Generation: c.Generation, Run: workload.RunHash(&c.Spec), At: metav1.Time{Time: l.now},
-		}
-	}
-	return r.observe(ctx, c, l)
+	c.DeepCopyInto(l.before)
+	return nil
 }
 
 // lookBehindFence looks again at a world that is proven to contain every
@@ -143,14 +170,10 @@ func (r *Reconciler) lookBehindFence(ctx context.Context, c *v1alpha1.Campaign) 
 	if err := r.Contacts.Current(ctx); err != nil {
 		return nil, fmt.Errorf("%w: %w", errGate, err)
 	}
-	live := &v1alpha1.Campaign{}
-	if err := r.Live.Get(ctx, client.ObjectKeyFromObject(c), live); err != nil {
-		return nil, fmt.Errorf("read campaign: %w", err)
+	if err := r.current(ctx, c); err != nil {
+		return nil, err
 	}
-	if live.UID != c.UID || live.Generation != c.Generation || !live.DeletionTimestamp.IsZero() {
-		return nil, errNotYet
-	}
-	if err := r.policiesObserved(ctx, r.Live); err != nil {
+	if err := r.complete(ctx, r.Live); err != nil {
 		return nil, err
 	}
 	var brand, cached v1alpha1.Brand
@@ -159,13 +182,27 @@ func (r *Reconciler) lookBehindFence(ctx context.Context, c *v1alpha1.Campaign) 
 		return nil, fmt.Errorf("read brand %s: %w", c.Spec.Brand, err)
 	}
 	if brand.UID != cached.UID || brand.Generation != cached.Generation {
-		return nil, errNotYet
+		return nil, errMoved
 	}
 	l, err := r.look(ctx, c, r.LiveKeeper, r.Clock.Now().UTC().Truncate(time.Second))
 	if err == nil {
 		r.heedGate(l)
 	}
 	return l, err
+}
+
+// current says whether the campaign is what the apiserver has. Codb's own last
+// status may not be in the cache yet, and what happens once must not follow
+// from an older one.
+func (r *Reconciler) current(ctx context.Context, c *v1alpha1.Campaign) error {
+	live := &v1alpha1.Campaign{}
+	if err := r.Live.Get(ctx, client.ObjectKeyFromObject(c), live); err != nil {
+		return fmt.Errorf("read campaign: %w", err)
+	}
+	if live.UID != c.UID || live.ResourceVersion != c.ResourceVersion || !live.DeletionTimestamp.IsZero() {
+		return errMoved
+	}
+	return nil
 }
 
 // record writes a CampaignDecision when verdict, policies or generation are
@@ -175,6 +212,9 @@ func (r *Reconciler) record(ctx context.Context, c *v1alpha1.Campaign, l *look) 
 	s := &c.Status
 	if s.Decision != "" && s.Verdict == l.outcome.Verdict && s.PolicyDigest == l.policyDigest && s.ObservedGeneration == c.Generation {
 		return nil
+	}
+	if err := r.current(ctx, c); err != nil {
+		return err
 	}
 	sum := sha256.Sum256(fmt.Appendf(nil, "%s\n%d\n%s\n%s\n%s", c.UID, c.Generation, l.outcome.Verdict, l.policyDigest, s.Decision))
 	d := &v1alpha1.CampaignDecision{
@@ -194,10 +234,12 @@ func (r *Reconciler) record(ctx context.Context, c *v1alpha1.Campaign, l *look) 
 		counts, sequence := l.outcome.Counts, int64(l.sequence)
 		d.Spec.Counts, d.Spec.Consents, d.Spec.LedgerSequence = &counts, &l.consents, &sequence
 	}
-	if err := r.Client.Create(ctx, d); err != nil && !apierrors.IsAlreadyExists(err) {
+	switch err := r.Client.Create(ctx, d); {
+	case err == nil:
+		r.Metrics.decided(l.outcome.Verdict)
+	case !apierrors.IsAlreadyExists(err): // else it was written, and codb ended before it could say so
 		return fmt.Errorf("write decision %s: %w", d.Name, err)
 	}
-	r.Metrics.decided(l.outcome.Verdict)
 	s.Decision, s.PolicyDigest, s.Verdict, s.ObservedGeneration = d.Name, l.policyDigest, l.outcome.Verdict, c.Generation
 	return nil
 }
@@ -221,14 +263,6 @@ func only(seen workload.Observation) workload.Observation {
 		seen.Runs = seen.Runs[i : i+1]
 	}
 	return seen
-}
-
-// withdrawn says whether somebody said no since the release.
-func withdrawn(o *decision.Outcome) bool {
-	return slices.ContainsFunc(o.Reasons, func(rc v1alpha1.ReasonCount) bool {
-		return rc.Mode != v1alpha1.ModeAudit &&
-			(rc.Code == "OptedOut" || rc.Code == "ConsentWithdrawn" || rc.Code == "Objected")
-	})
 }
 
 func stamp(t time.Time) *metav1.Time {

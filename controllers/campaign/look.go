@@ -12,6 +12,7 @@ import (
 
 	"github.com/codb-dev/codb/api/v1alpha1"
 	"github.com/codb-dev/codb/internal/audience"
+	"github.com/codb-dev/codb/internal/consent"
 	"github.com/codb-dev/codb/internal/decision"
 	"github.com/codb-dev/codb/internal/policy"
 	"github.com/codb-dev/codb/internal/workload"
@@ -19,6 +20,7 @@ import (
 
 // look is what one look at a campaign found.
 type look struct {
+	before  *v1alpha1.Campaign // as the apiserver has it
 	now     time.Time
 	seen    workload.Observation
 	outcome decision.Outcome
@@ -50,9 +52,6 @@ func (r *Reconciler) look(ctx context.Context, c *v1alpha1.Campaign, keeper *wor
 	if l.over = finished(c, l.seen); l.over {
 		return l, nil
 	}
-	if err := r.complete(ctx); err != nil {
-		return l, err
-	}
 	brand := &v1alpha1.Brand{}
 	if err := r.Client.Get(ctx, types.NamespacedName{Name: c.Spec.Brand}, brand); client.IgnoreNotFound(err) != nil {
 		return l, fmt.Errorf("read brand %s: %w", c.Spec.Brand, err)
@@ -63,6 +62,9 @@ func (r *Reconciler) look(ctx context.Context, c *v1alpha1.Campaign, keeper *wor
 	if !ok {
 		l.outcome = out
 		return l, nil
+	}
+	if err := r.complete(ctx, r.Client); err != nil {
+		return l, err
 	}
 	return l, r.ask(ctx, c, brand, l, out.StaleAt)
 }
@@ -90,16 +92,20 @@ func (r *Reconciler) ask(ctx context.Context, c *v1alpha1.Campaign, brand *v1alp
 	l.policies, l.policyDigest = r.Policies.References(set), judge.Digest()
 	l.campaign = decision.Facts(c, class)
 
-	kept, _ := r.evaluations.LoadOrStore(c.UID, &evaluation{})
+	kept, _ := r.evaluations.LoadOrStore(client.ObjectKeyFromObject(c), &evaluation{})
 	e := kept.(*evaluation)
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	records, revision := r.Consents.Snapshot()
 	l.sequence = r.Contacts.Sequence()
-	tally, err := e.Refresh(ctx, audience.Asked{
+	asked := audience.Asked{
 		Key: key(c, class, l.policyDigest), Now: l.now, Campaign: l.campaign,
 		Audience: &c.Spec.Audience, Judge: r.Metrics.measured(judge), Records: records, Ledger: r.Contacts.View(c.UID, l.seen.Open()),
-	})
+	}
+	if active := l.seen.Active(); len(active) > 0 {
+		asked.Running = r.Contacts.View(c.UID, active)
+	}
+	tally, err := e.Refresh(ctx, asked)
 	if err != nil {
 		return err
 	}
@@ -109,42 +115,46 @@ func (r *Reconciler) ask(ctx context.Context, c *v1alpha1.Campaign, brand *v1alp
 	return nil
 }
 
-// complete is nil once everything that exists has been read: a policy that
-// denies by default and loads first must not deny for good.
-func (r *Reconciler) complete(ctx context.Context) error {
+// complete is nil once everything that the reader knows of has been read: a
+// policy that denies by default and loads first must not deny for good.
+func (r *Reconciler) complete(ctx context.Context, reader client.Reader) error {
 	if !r.Consents.Synced() {
 		return errNotYet
 	}
-	return r.policiesObserved(ctx, r.Client)
-}
-
-// policiesObserved says whether the book has every policy that the reader
-// knows, and no other.
-func (r *Reconciler) policiesObserved(ctx context.Context, reader client.Reader) error {
 	var list v1alpha1.CampaignPolicyList
 	if err := reader.List(ctx, &list); err != nil {
 		return fmt.Errorf("list policies: %w", err)
 	}
-	exists := map[string]bool{}
-	for i := range list.Items {
-		p := &list.Items[i]
-		exists[p.Name] = true
-		if !r.Policies.Observed(p.Name, p.Generation) {
-			return errNotYet
-		}
-	}
-	for _, name := range r.Policies.Names() {
-		if !exists[name] {
-			return errNotYet
-		}
+	if !r.Policies.Knows(list.Items) {
+		return errNotYet
 	}
 	return nil
+}
+
+// refused finds out without any policy whether somebody who is meant said no.
+func (r *Reconciler) refused(ctx context.Context, c *v1alpha1.Campaign, l *look) bool {
+	var brand v1alpha1.Brand
+	if err := r.Client.Get(ctx, types.NamespacedName{Name: c.Spec.Brand}, &brand); err != nil {
+		brand = v1alpha1.Brand{} // of no purpose is known that it is not marketing
+	}
+	facts := decision.Facts(c, decision.Class(&brand, c.Spec.Purpose))
+	contacted := r.Contacts.View(c.UID, l.seen.Active())
+	records, _ := r.Consents.Snapshot()
+	for id, rec := range records {
+		if in, _ := audience.Targets(&c.Spec.Audience, rec.Consent, l.now); !in && !contacted.Present(id) {
+			continue
+		}
+		if p := consent.For(&rec.Consent.Spec, c.Spec.Brand); decision.SaidNo(&p, &facts) {
+			return true
+		}
+	}
+	return false
 }
 
 // finished says whether the campaign's only run has ended, or is gone: its Job
 // is removed some time after it has ended, and is never made again.
 func finished(c *v1alpha1.Campaign, seen workload.Observation) bool {
-	if c.Spec.Workload == nil || c.Spec.Workload.Job == nil || !releasedBefore(c) {
+	if !once(c) || !releasedBefore(c) {
 		return false
 	}
 	switch seen.State {
@@ -159,15 +169,19 @@ func releasedBefore(c *v1alpha1.Campaign) bool {
 	return c.Status.Released != nil && c.Status.Released.Run == workload.RunHash(&c.Spec)
 }
 
+// once says whether the campaign is one run. Others have a run for each Job that
+// a schedule or a person makes, and a Job that was stopped is not released again.
+func once(c *v1alpha1.Campaign) bool { return c.Spec.Workload != nil && c.Spec.Workload.Job != nil }
+
 // stopped says whether this very run was released and then stopped: running it
 // again would contact people twice.
 func stopped(c *v1alpha1.Campaign) bool {
-	return releasedBefore(c) && c.Status.Released.StoppedAt != nil
+	return once(c) && releasedBefore(c) && c.Status.Released.StoppedAt != nil
 }
 
 // key names everything that answers depend on besides customers and time.
 func key(c *v1alpha1.Campaign, class v1alpha1.PurposeClass, policies string) string {
-	return workload.RunHash(&c.Spec) + " " + string(class) + " " + policies
+	return string(c.UID) + " " + workload.RunHash(&c.Spec) + " " + string(class) + " " + policies
 }
 
 func thresholds(set []policy.InForce) []v1alpha1.Thresholds {

@@ -6,7 +6,6 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
-	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/codb-dev/codb/api/v1alpha1"
@@ -106,7 +105,7 @@ func (m *Metrics) held(o *decision.Outcome, mode string, since time.Time) {
 	case m == nil, mode == v1alpha1.OnWithdrawalFinish:
 	case o.Code == v1alpha1.CodeHoldRequested:
 		m.holds.WithLabelValues(heldByHand).Inc()
-	case withdrawn(o):
+	case o.Withdrawn:
 		m.holds.WithLabelValues(heldWithdrawn).Inc()
 		if !since.IsZero() {
 			m.withdrawn.Observe(time.Since(since).Seconds())
@@ -118,8 +117,8 @@ func (m *Metrics) held(o *decision.Outcome, mode string, since time.Time) {
 
 // since is when the first changed consent arrived that the campaign's workloads
 // don't reflect yet.
-func (r *Reconciler) since(uid types.UID) (at time.Time) {
-	if kept, ok := r.evaluations.Load(uid); ok {
+func (r *Reconciler) since(c *v1alpha1.Campaign) (at time.Time) {
+	if kept, ok := r.evaluations.Load(client.ObjectKeyFromObject(c)); ok {
 		e := kept.(*evaluation)
 		e.mu.Lock()
 		defer e.mu.Unlock()
@@ -128,8 +127,8 @@ func (r *Reconciler) since(uid types.UID) (at time.Time) {
 	return at
 }
 
-func (r *Reconciler) settle(uid types.UID) {
-	if kept, ok := r.evaluations.Load(uid); ok {
+func (r *Reconciler) settle(c *v1alpha1.Campaign) {
+	if kept, ok := r.evaluations.Load(client.ObjectKeyFromObject(c)); ok {
 		e := kept.(*evaluation)
 		e.mu.Lock()
 		defer e.mu.Unlock()

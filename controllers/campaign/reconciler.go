@@ -39,8 +39,9 @@ type Consents interface {
 
 // Policies are the policies in force.
 type Policies interface {
-	Observed(name string, generation int64) bool
-	Names() []string
+	// Knows says whether these policies, in these generations, and no others
+	// were looked at.
+	Knows([]v1alpha1.CampaignPolicy) bool
 	For(policy.Facts) (set []policy.InForce, notReady []string)
 	Judge(ctx context.Context, set []policy.InForce) (decision.Judge, error)
 	References(set []policy.InForce) []v1alpha1.PolicyReference
@@ -96,7 +97,7 @@ type Reconciler struct {
 	// Metrics may be nil.
 	Metrics *Metrics
 
-	evaluations sync.Map   // types.UID of a campaign -> *evaluation
+	evaluations sync.Map   // types.NamespacedName of a campaign -> *evaluation
 	releasing   sync.Mutex // one release at a time: each sees the contacts of those before
 }
 
@@ -108,13 +109,17 @@ type evaluation struct {
 // errNotYet says that codb is still reading the world.
 var errNotYet = errors.New("codb is still reading policies and consents")
 
+// errMoved says that the world is ahead of the cache: nothing is wrong, and the
+// next look will see it.
+var errMoved = errors.New("the cache is behind")
+
 // Reconcile decides, enforces, reports and plans the next look. When the
 // question can't be asked it releases nothing.
 func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
 	c := &v1alpha1.Campaign{}
 	err := r.Client.Get(ctx, req.NamespacedName, c)
 	if apierrors.IsNotFound(err) || (err == nil && !c.DeletionTimestamp.IsZero()) {
-		return ctrl.Result{}, r.bury(ctx, req.NamespacedName, c.UID)
+		return ctrl.Result{}, r.bury(ctx, req.NamespacedName)
 	}
 	if err != nil {
 		return ctrl.Result{}, fmt.Errorf("read campaign: %w", err)
@@ -123,8 +128,13 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	defer r.Metrics.looked(time.Now())
 
 	look, err := r.look(ctx, c, r.Keeper, now)
+	look.before = before
 	if err == nil {
 		err = r.enforce(ctx, c, look)
+	} else if len(look.seen.Active()) > 0 && r.refused(ctx, c, look) {
+		// Nobody can be asked, but a no needs no interpreter.
+		look.outcome.Withdrawn, look.outcome.Code = true, heldWithdrawn
+		err = errors.Join(err, r.hold(ctx, c, look))
 	}
 	r.report(c, look, err)
 	if perr := r.patchStatus(ctx, before, c); perr != nil {
@@ -133,7 +143,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		r.announce(before, c)
 	}
 	switch {
-	case apierrors.IsConflict(err): // somebody was faster; nothing is wrong
+	case apierrors.IsConflict(err), errors.Is(err, errMoved): // somebody was faster; nothing is wrong
 		return ctrl.Result{RequeueAfter: settle}, nil
 	case errors.Is(err, errNotYet):
 		return ctrl.Result{RequeueAfter: time.Second}, nil
@@ -141,19 +151,14 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	if err != nil {
 		return ctrl.Result{}, err
 	}
-	r.settle(c.UID)
+	r.settle(c)
 	return r.next(look), nil
 }
 
 // bury keeps the workloads of a campaign that is gone from running: nothing
 // permits them any more. Those that codb made are collected with it.
-func (r *Reconciler) bury(ctx context.Context, key types.NamespacedName, uid types.UID) error {
-	r.evaluations.Range(func(k, v any) bool {
-		if k == uid {
-			r.evaluations.Delete(k)
-		}
-		return true
-	})
+func (r *Reconciler) bury(ctx context.Context, key types.NamespacedName) error {
+	r.evaluations.Delete(key)
 	gone := &v1alpha1.Campaign{ObjectMeta: metav1.ObjectMeta{Namespace: key.Namespace, Name: key.Name}}
 	seen, err := r.Keeper.Observe(ctx, gone)
 	if err != nil {
@@ -167,15 +172,24 @@ func (r *Reconciler) next(l *look) ctrl.Result {
 	if l.again > 0 || l.outcome.StaleAt.IsZero() {
 		return ctrl.Result{RequeueAfter: l.again}
 	}
-	return ctrl.Result{RequeueAfter: max(l.outcome.StaleAt.Sub(r.Clock.Now()), time.Second)}
+	left := max(l.outcome.StaleAt.Sub(r.Clock.Now()), time.Second)
+	return ctrl.Result{RequeueAfter: min(left, clockCheck)}
 }
+
+// clockCheck is how long a campaign that waits for an instant sleeps at most:
+// timers don't notice a clock that is put forward or back.
+const clockCheck = 5 * time.Minute
 
 func (r *Reconciler) patchStatus(ctx context.Context, before, c *v1alpha1.Campaign) error {
 	if equality.Semantic.DeepEqual(before.Status, c.Status) {
 		return nil
 	}
+	return client.IgnoreNotFound(r.writeStatus(ctx, before, c))
+}
+
+func (r *Reconciler) writeStatus(ctx context.Context, before, c *v1alpha1.Campaign) error {
 	lock := client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})
-	if err := client.IgnoreNotFound(r.Client.Status().Patch(ctx, c, lock)); err != nil {
+	if err := r.Client.Status().Patch(ctx, c, lock); err != nil {
 		return fmt.Errorf("write status: %w", err)
 	}
 	return nil

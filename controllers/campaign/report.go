@@ -17,7 +17,7 @@ import (
 
 // report says in the status what the look found and what was done about it.
 func (r *Reconciler) report(c *v1alpha1.Campaign, l *look, err error) {
-	if apierrors.IsConflict(err) {
+	if apierrors.IsConflict(err) || errors.Is(err, errMoved) {
 		return // somebody was faster: the next look says it
 	}
 	s := &c.Status
@@ -45,19 +45,20 @@ func (r *Reconciler) report(c *v1alpha1.Campaign, l *look, err error) {
 	set(c, v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonReady, "decided and enforced")
 }
 
-// remember restores what a crash between a release and its status write lost.
+// remember says in the status what the campaign's own Job shows: that it was
+// let go, and that it was stopped.
 func (r *Reconciler) remember(c *v1alpha1.Campaign, l *look) {
-	own := c.Spec.Workload != nil && c.Spec.Workload.Job != nil
-	for _, run := range l.seen.Runs {
-		if !own || !run.Released || run.Outdated != "" || releasedBefore(c) {
-			continue
-		}
+	own := l.seen.Own()
+	if own == nil || !own.Released || !once(c) {
+		return
+	}
+	if !releasedBefore(c) {
 		c.Status.Released = &v1alpha1.Release{
 			Generation: c.Generation, Run: workload.RunHash(&c.Spec), At: metav1.Time{Time: l.now},
 		}
-		if run.Suspended {
-			c.Status.Released.StoppedAt = &metav1.Time{Time: l.now}
-		}
+	}
+	if own.Suspended && c.Status.Released.StoppedAt == nil {
+		c.Status.Released.StoppedAt = &metav1.Time{Time: l.now}
 	}
 }
 

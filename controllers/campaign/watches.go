@@ -42,7 +42,11 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 		Watches(&batchv1.CronJob{}, handler.EnqueueRequestsFromMapFunc(byLabel)).
 		Watches(&v1alpha1.Brand{}, handler.EnqueueRequestsFromMapFunc(r.byBrand)).
 		WatchesRawSource(source.Func(r.follow)).
-		WithOptions(controller.Options{MaxConcurrentReconciles: max(1, r.Workers)}).
+		WithOptions(controller.Options{
+			MaxConcurrentReconciles: max(1, r.Workers),
+			// What fails is tried again soon enough to matter to a campaign.
+			RateLimiter: workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](5*time.Millisecond, 30*time.Second),
+		}).
 		Complete(r)
 }
 

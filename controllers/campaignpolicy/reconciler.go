@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -33,7 +34,9 @@ type Checker interface {
 
 // Reconciler looks at one policy at a time.
 type Reconciler struct {
-	Client  client.Client
+	Client client.Client
+	// Live reads past the cache. Nil: there is none.
+	Live    client.Reader
 	Checker Checker
 	Library *policy.Library
 	Book    *policy.Book
@@ -47,10 +50,10 @@ type Reconciler struct {
 func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
 	p := &v1alpha1.CampaignPolicy{}
 	err := r.Client.Get(ctx, req.NamespacedName, p)
-	if apierrors.IsNotFound(err) || (err == nil && !p.DeletionTimestamp.IsZero()) {
+	if apierrors.IsNotFound(err) {
 		r.Book.Remove(req.Name)
 		return ctrl.Result{}, nil
-	}
+	} // one that is on its way out counts until it is gone
 	if err != nil {
 		return ctrl.Result{}, fmt.Errorf("read policy: %w", err)
 	}
@@ -85,7 +88,7 @@ func (r *Reconciler) decide(ctx context.Context, p *v1alpha1.CampaignPolicy, rep
 			return err
 		}
 		s.InForce = rev
-		r.Book.Put(p.Name, p.Generation, p.Spec.Match, inForce(policy.FromObject(p), &p.Spec, rev.Digest))
+		r.Book.Put(p, inForce(policy.FromObject(p), &p.Spec, rev.Digest))
 		set(p, metav1.ConditionTrue, v1alpha1.ReasonReady, ready(p, report))
 		return nil
 	}
@@ -96,7 +99,7 @@ func (r *Reconciler) decide(ctx context.Context, p *v1alpha1.CampaignPolicy, rep
 	if last == nil {
 		s.InForce = nil
 	}
-	r.Book.Put(p.Name, p.Generation, p.Spec.Match, last)
+	r.Book.Put(p, last)
 	reason, message := v1alpha1.ReasonTestsFailed, fmt.Sprintf("%d of %d cases fail: %s", report.Total-report.Passed, report.Total, first(s.Failures))
 	if len(report.Problems) > 0 {
 		reason, message = v1alpha1.ReasonNotCompiled, report.Problems[0].String()
@@ -140,7 +143,11 @@ func (r *Reconciler) last(ctx context.Context, p *v1alpha1.CampaignPolicy) (*pol
 		return nil, nil
 	}
 	var rev appsv1.ControllerRevision
-	err := r.Client.Get(ctx, types.NamespacedName{Namespace: r.Namespace, Name: in.ControllerRevision}, &rev)
+	key := types.NamespacedName{Namespace: r.Namespace, Name: in.ControllerRevision}
+	err := r.Client.Get(ctx, key, &rev)
+	if apierrors.IsNotFound(err) && r.Live != nil {
+		err = r.Live.Get(ctx, key, &rev) // it may have been written a moment ago
+	}
 	if apierrors.IsNotFound(err) {
 		return nil, nil
 	}
@@ -180,7 +187,7 @@ func failures(report policy.Report) []string {
 	out = out[:min(len(out), most)]
 	for i, s := range out {
 		if len(s) > longest {
-			out[i] = s[:longest-3] + "..."
+			out[i] = strings.ToValidUTF8(s[:longest-3], "") + "..."
 		}
 	}
 	return out

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -43,6 +44,9 @@ type Consents interface {
 
 // Policies are the policies in force.
 type Policies interface {
+	// Knows says whether these policies, in these generations, and no others
+	// were looked at.
+	Knows([]v1alpha1.CampaignPolicy) bool
 	For(policy.Facts) (set []policy.InForce, notReady []string)
 	Judge(ctx context.Context, set []policy.InForce) (decision.Judge, error)
 }
@@ -73,7 +77,12 @@ func (r *Reconciler) Reconcile(ctx context.Context, q *v1alpha1.ConsentReview) (
 	now := r.Clock.Now()
 	left := q.CreationTimestamp.Add(Kept).Sub(now)
 	if left <= 0 {
-		return reconcile.Result{}, client.IgnoreNotFound(r.Client.Delete(ctx, q))
+		// Another question may have the name by now: it is told by its uid.
+		err := r.Client.Delete(ctx, q, client.Preconditions{UID: &q.UID})
+		if apierrors.IsConflict(err) {
+			err = nil
+		}
+		return reconcile.Result{}, client.IgnoreNotFound(err)
 	}
 	if q.Status.Verdict != "" {
 		return reconcile.Result{RequeueAfter: left}, nil
@@ -101,6 +110,13 @@ func (r *Reconciler) Reconcile(ctx context.Context, q *v1alpha1.ConsentReview) (
 func (r *Reconciler) answer(ctx context.Context, q *v1alpha1.ConsentReview, now time.Time) (*v1alpha1.ConsentReviewStatus, error) {
 	if !r.Consents.Synced() {
 		return nil, errNotYet
+	}
+	var known v1alpha1.CampaignPolicyList
+	if err := r.Client.List(ctx, &known); err != nil {
+		return nil, fmt.Errorf("list policies: %w", err)
+	}
+	if !r.Policies.Knows(known.Items) {
+		return nil, errNotYet // an answer stands for good
 	}
 	if q.Spec.At != nil {
 		now = q.Spec.At.UTC().Truncate(time.Second)

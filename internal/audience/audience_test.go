@@ -98,6 +98,7 @@ type ledger map[string]uint64
 
 func (l ledger) Contacts(p string) (decision.Contacts, uint64) { return decision.Contacts{}, l[p] }
 func (l ledger) Version(p string) uint64                       { return l[p] }
+func (l ledger) Present(p string) bool                         { return l[p] > 0 }
 
 func customer(version uint64, optOut bool) audience.Record {
 	c := &v1alpha1.CustomerConsent{}

@@ -29,12 +29,15 @@ type Ledger interface {
 	Contacts(principal string) (c decision.Contacts, version uint64)
 	// Version of Contacts alone.
 	Version(principal string) uint64
+	// Present says whether a run that is left out has contacted the principal.
+	Present(principal string) bool
 }
 
 // Evaluation keeps the latest answer for each customer of one campaign, so
 // that a change is answered by asking about those whom it concerns.
 type Evaluation struct {
 	key   string
+	at    time.Time // of the latest look
 	rows  map[string]row
 	since time.Time // see Since
 }
@@ -66,17 +69,37 @@ type Asked struct {
 	Judge    decision.Judge
 	Records  map[string]Record
 	Ledger   Ledger
+	// Running is what the ledger says of the runs that contact people right now;
+	// nil: none does. Whom they contact stays meant, in the audience or not: a
+	// sender with a list of its own does not hear of who left.
+	Running Ledger
 }
+
+// gone is the answer for somebody who is being contacted and whose consent is
+// no longer there.
+var gone = decision.Answer{Reasons: []decision.Reason{{
+	Code: v1alpha1.CodeNoConsent, Verdict: v1alpha1.VerdictDeny, Message: "there is no record of this customer any more",
+}}}
+
+func (a *Asked) contacts(id string) bool { return a.Running != nil && a.Running.Present(id) }
 
 // Refresh asks about every customer whose answer is missing, outdated or
 // stale, and sums up all of them. When it returns an error nothing may be
 // concluded from the rows; the next Refresh asks again.
 func (e *Evaluation) Refresh(ctx context.Context, a Asked) (*decision.Tally, error) {
-	if e.key != a.Key || e.rows == nil {
+	// Answers from a later time than now, of a clock that was put back, say
+	// nothing of now.
+	if e.key != a.Key || e.rows == nil || a.Now.Before(e.at) {
 		e.key, e.rows = a.Key, make(map[string]row, len(a.Records))
 	}
-	for id := range e.rows {
-		if _, ok := a.Records[id]; !ok {
+	e.at = a.Now
+	for id, r := range e.rows {
+		if _, ok := a.Records[id]; ok {
+			continue
+		}
+		if r.in && a.contacts(id) {
+			e.rows[id] = row{in: true, answer: gone}
+		} else {
 			delete(e.rows, id)
 		}
 	}
@@ -122,7 +145,7 @@ func (e *Evaluation) due(a *Asked) ([]dueRow, []decision.Subject) {
 	for id, rec := range a.Records {
 		old, known := e.rows[id]
 		if known && old.consent == rec.Version && old.ledger == a.Ledger.Version(id) &&
-			(old.answer.StaleAt.IsZero() || a.Now.Before(old.answer.StaleAt)) {
+			(old.answer.StaleAt.IsZero() || a.Now.Before(old.answer.StaleAt)) && (old.in || !a.contacts(id)) {
 			continue
 		}
 		contacts, version := a.Ledger.Contacts(id)
@@ -131,7 +154,7 @@ func (e *Evaluation) due(a *Asked) ([]dueRow, []decision.Subject) {
 		}
 		r := row{consent: rec.Version, ledger: version}
 		in, staleAt := Targets(a.Audience, rec.Consent, a.Now)
-		if !in {
+		if !in && !a.contacts(id) {
 			r.answer.StaleAt = staleAt
 			e.rows[id] = r
 			continue

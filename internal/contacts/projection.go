@@ -299,6 +299,16 @@ func (v View) Version(principal string) uint64 {
 	return uint64(version)
 }
 
+// Present says whether one of the runs that go on has contacted the principal.
+func (v View) Present(principal string) bool {
+	v.p.mu.RLock()
+	defer v.p.mu.RUnlock()
+	out := v.excluded()
+	return slices.ContainsFunc(v.p.people[principal], func(e entry) bool {
+		return v.p.shapes.list[e.shape].event.Contact() && slices.Contains(out, e.run)
+	})
+}
+
 // excluded finds the runs' numbers in the projection; a run of which nothing
 // is known has none.
 func (v View) excluded() []uint32 {

@@ -23,6 +23,9 @@ type Outcome struct {
 	StaleAt time.Time
 	Counts  v1alpha1.Counts
 	Reasons []v1alpha1.ReasonCount
+	// Withdrawn is true where somebody who is meant said no, or is gone: that
+	// stops what runs whatever the campaign wishes.
+	Withdrawn bool
 }
 
 // Runs says whether a workload with a list of its own may run: only when
@@ -98,7 +101,7 @@ func inTime(spec *v1alpha1.CampaignSpec, now time.Time) (Outcome, bool) {
 // threshold must be met.
 func Sum(t *Tally, thresholds []v1alpha1.Thresholds, staleAt time.Time) Outcome {
 	n := t.Counts
-	out := Outcome{Counts: n, Reasons: t.Reasons(), StaleAt: Sooner(t.StaleAt, staleAt)}
+	out := Outcome{Counts: n, Reasons: t.Reasons(), StaleAt: Sooner(t.StaleAt, staleAt), Withdrawn: t.withdrawn}
 	denied, few, never := missed(n, thresholds)
 	switch {
 	case n.Targeted == 0:

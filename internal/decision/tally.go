@@ -21,7 +21,8 @@ type Tally struct {
 	// zero: never.
 	StaleAt time.Time
 
-	reasons map[reasonKey]*reasonSum
+	reasons   map[reasonKey]*reasonSum
+	withdrawn bool // counted before the reasons are cut off
 }
 
 type reasonKey struct {
@@ -105,6 +106,7 @@ func (t *Tally) Add(a *Answer) {
 }
 
 func (t *Tally) count(r *Reason) {
+	t.withdrawn = t.withdrawn || (r.Mode != v1alpha1.ModeAudit && slices.Contains(noes, r.Code))
 	k := reasonKey{code: r.Code, policy: r.Policy, rule: r.Rule, verdict: r.Verdict, mode: r.Mode}
 	s := t.reasons[k]
 	if s == nil {

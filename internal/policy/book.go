@@ -7,6 +7,8 @@ import (
 	"strings"
 	"sync"
 
+	"k8s.io/apimachinery/pkg/types"
+
 	"github.com/codb-dev/codb/api/v1alpha1"
 	"github.com/codb-dev/codb/internal/decision"
 )
@@ -41,6 +43,7 @@ type Book struct {
 }
 
 type page struct {
+	uid        types.UID
 	generation int64
 	match      *v1alpha1.PolicyMatch // of the latest generation, where none is in force
 	inForce    *InForce
@@ -54,12 +57,12 @@ func NewBook(lib *Library, sandbox *Sandbox) *Book {
 	}
 }
 
-// Put says what is in force of a policy whose latest generation was looked at;
-// nil: nothing, and every campaign that it matches is blocked.
-func (b *Book) Put(name string, generation int64, match *v1alpha1.PolicyMatch, f *InForce) {
+// Put says what is in force of a policy whose latest generation, p, was looked
+// at; nil: nothing, and every campaign that it matches is blocked.
+func (b *Book) Put(p *v1alpha1.CampaignPolicy, f *InForce) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.pages[name] = page{generation: generation, match: match, inForce: f}
+	b.pages[p.Name] = page{uid: p.UID, generation: p.Generation, match: p.Spec.Match, inForce: f}
 	b.turn()
 }
 
@@ -73,24 +76,18 @@ func (b *Book) Remove(name string) {
 	}
 }
 
-// Observed says whether this generation of the policy was looked at.
-func (b *Book) Observed(name string, generation int64) bool {
+// Knows says whether the book has these policies, each in this very generation,
+// and no other.
+func (b *Book) Knows(policies []v1alpha1.CampaignPolicy) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	p, ok := b.pages[name]
-	return ok && p.generation >= generation
-}
-
-// Names lists the policies in the book, sorted.
-func (b *Book) Names() []string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	names := make([]string, 0, len(b.pages))
-	for n := range b.pages {
-		names = append(names, n)
+	for i := range policies {
+		p := &policies[i]
+		if had, ok := b.pages[p.Name]; !ok || had.uid != p.UID || had.generation != p.Generation {
+			return false
+		}
 	}
-	slices.Sort(names)
-	return names
+	return len(policies) == len(b.pages)
 }
 
 // Changed is closed at the next change of the book.

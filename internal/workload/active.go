@@ -1,10 +1,28 @@
 package workload
 
 import (
+	"slices"
+
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/codb-dev/codb/api/v1alpha1"
 )
+
+// Made says that codb made the campaign's own workload, and that it is there.
+func (o Observation) Made() bool {
+	return slices.ContainsFunc(o.Crons, func(c Cron) bool { return c.owned }) ||
+		slices.ContainsFunc(o.Runs, func(r Run) bool { return r.owned })
+}
+
+// Own is the Job that codb made of the campaign's present spec; nil: none.
+func (o Observation) Own() *Run {
+	for i := range o.Runs {
+		if r := &o.Runs[i]; r.owned && r.cron == "" && r.Outdated == "" {
+			return r
+		}
+	}
+	return nil
+}
 
 // Active are the runs that were released and have not ended.
 func (o Observation) Active() []types.UID {
