@@ -41,7 +41,10 @@ type round struct {
 
 // Fence returns once every withdrawal that was acknowledged before the call is
 // in the store. It writes to a reserved object of the same resource and waits
-// to see the write come by: a watch delivers one resource's changes in order.
+// to see the write come by, twice: a watch delivers one resource's changes in
+// order, but when it breaks off, everything is listed anew and comes in any
+// order. What the first write was listed with is there when the second one, which
+// is younger than that list, has come by.
 func (s *Store) Fence(ctx context.Context) (revision string, err error) {
 	r := s.fence.join()
 	select {
@@ -87,15 +90,27 @@ func (f *fence) run() {
 	}
 }
 
-// pass writes one token and waits until the watch brings it.
+// pass passes twice and says how far the store is then.
 func (s *Store) pass(ctx context.Context) (string, error) {
+	for range 2 {
+		if err := s.once(ctx); err != nil {
+			return "", err
+		}
+	}
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.mark(), nil
+}
+
+// once writes one token and waits until the watch brings it.
+func (s *Store) once(ctx context.Context) error {
 	raw := make([]byte, 12)
 	if _, err := rand.Read(raw); err != nil {
-		return "", fmt.Errorf("%w: %w", ErrNotCurrent, err)
+		return fmt.Errorf("%w: %w", ErrNotCurrent, err)
 	}
 	token := hex.EncodeToString(raw)
 	if err := s.write(ctx, token); err != nil {
-		return "", fmt.Errorf("%w: write the fence: %w", ErrNotCurrent, err)
+		return fmt.Errorf("%w: write the fence: %w", ErrNotCurrent, err)
 	}
 	stop := context.AfterFunc(ctx, func() {
 		s.mu.Lock()
@@ -107,11 +122,11 @@ func (s *Store) pass(ctx context.Context) (string, error) {
 	defer s.mu.Unlock()
 	for s.token != token {
 		if ctx.Err() != nil {
-			return "", fmt.Errorf("%w: the watch did not bring the fence within %s", ErrNotCurrent, fenceTimeout)
+			return fmt.Errorf("%w: the watch did not bring the fence within %s", ErrNotCurrent, fenceTimeout)
 		}
 		s.seen.Wait()
 	}
-	return s.mark(), nil
+	return nil
 }
 
 func (s *Store) write(ctx context.Context, token string) error {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/resourceversion"
 	"k8s.io/client-go/tools/cache"
 	ctrlcache "sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -29,7 +30,7 @@ type Store struct {
 	mu       sync.RWMutex
 	records  map[string]audience.Record
 	version  uint64
-	revision string // resourceVersion of the latest event
+	revision string // highest resourceVersion that came by
 	fenceUID types.UID
 	changed  chan struct{} // closed and replaced at each change
 	seen     *sync.Cond    // signalled at each change, for fences
@@ -128,7 +129,7 @@ func (s *Store) put(o any) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.revision = c.ResourceVersion
+	s.advance(c.ResourceVersion)
 	if c.Name == v1alpha1.FenceName {
 		s.fenceUID = c.UID
 		s.token = c.Annotations[v1alpha1.AnnotationFence]
@@ -158,9 +159,16 @@ func (s *Store) remove(o any) {
 		return
 	}
 	s.version++
-	s.revision = c.ResourceVersion
+	s.advance(c.ResourceVersion)
 	delete(s.records, c.Name)
 	s.announce()
+}
+
+// advance never goes back: a list that is read anew comes in any order.
+func (s *Store) advance(to string) {
+	if n, err := resourceversion.CompareResourceVersion(to, s.revision); s.revision == "" || (err == nil && n > 0) {
+		s.revision = to
+	}
 }
 
 func (s *Store) announce() {
