@@ -17,7 +17,7 @@ import (
 	consentv1 "github.com/codb-dev/codb/api/v1alpha1"
 )
 
-//go:embed */*.yaml */*/*.yaml
+//go:embed crd namespaces rbac admission webhook gate manager policy samples
 var files embed.FS
 
 // Part is one folder of manifests.
@@ -34,12 +34,15 @@ const (
 	Admission Part = "admission/validating"
 	Mutation  Part = "admission/mutating"
 	Webhook   Part = "webhook"
-	Policy    Part = "policy"
-	Samples   Part = "samples"
+	// Gate and Manager are the pods; codb standalone does without them.
+	Gate    Part = "gate"
+	Manager Part = "manager"
+	Policy  Part = "policy"
+	Samples Part = "samples"
 )
 
 // Installation lists the parts that make codb work, without samples.
-var Installation = []Part{CRDs, Namespaces, RBAC, Admission, Mutation, Webhook, Policy}
+var Installation = []Part{CRDs, Namespaces, RBAC, Admission, Mutation, Webhook, Gate, Manager, Policy}
 
 // Values are what the manifests leave open. The zero value means the names
 // that the manifests spell out.
@@ -53,7 +56,7 @@ func Objects(v Values, parts ...Part) ([]*unstructured.Unstructured, error) {
 	var all []*unstructured.Unstructured
 	for _, part := range parts {
 		err := fs.WalkDir(files, string(part), func(path string, entry fs.DirEntry, err error) error {
-			if err != nil || entry.IsDir() {
+			if err != nil || entry.IsDir() || entry.Name() == "kustomization.yaml" {
 				return err
 			}
 			objects, err := read(v, path)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"sync"
@@ -24,6 +25,7 @@ import (
 	"github.com/codb-dev/codb/controllers/customerconsent"
 	"github.com/codb-dev/codb/controllers/posture"
 	"github.com/codb-dev/codb/internal/admission"
+	"github.com/codb-dev/codb/internal/certificate"
 	"github.com/codb-dev/codb/internal/consentstore"
 	"github.com/codb-dev/codb/internal/contacts"
 	"github.com/codb-dev/codb/internal/gate"
@@ -35,7 +37,7 @@ import (
 
 // assemble marries the rooms of the house: it is the one place that knows all
 // of them.
-func assemble(ctx context.Context, mgr manager.Manager, cfg *rest.Config, o operatorOptions, cert *certificate) error {
+func assemble(ctx context.Context, mgr manager.Manager, cfg *rest.Config, o operatorOptions, cert *certificate.Keeper) error {
 	lib, err := policy.LoadLibrary(policies.FS)
 	if err != nil {
 		return fmt.Errorf("load the policy library: %w", err)
@@ -49,7 +51,7 @@ func assemble(ctx context.Context, mgr manager.Manager, cfg *rest.Config, o oper
 	if err := consents.Watch(ctx, mgr.GetCache()); err != nil {
 		return err
 	}
-	ledger, err := followGate(ctx, mgr, cfg)
+	ledger, err := followGate(ctx, mgr, cfg, o)
 	if err != nil {
 		return err
 	}
@@ -62,19 +64,30 @@ func assemble(ctx context.Context, mgr manager.Manager, cfg *rest.Config, o oper
 	if err != nil {
 		return err
 	}
-	admitted := remembered(probeAge, func(ctx context.Context) error {
+	inForce := remembered(probeAge, func(ctx context.Context) error {
 		return admission.Check(ctx, mgr.GetClient(), mgr.GetAPIReader(), shipped)
 	})
-	measureAdmission(metrics.Registry, admitted)
+	measureAdmission(metrics.Registry, inForce)
+	server, err := newServerTime(cfg, systemClock)
+	if err != nil {
+		return err
+	}
+	onTime := remembered(probeAge, server.agrees)
+	admitted := func(ctx context.Context) error { return errors.Join(onTime(ctx), inForce(ctx)) }
 
-	if err := mgr.Add(manager.RunnableFunc(func(ctx context.Context) error {
+	if err := mgr.Add(everywhere(func(ctx context.Context) error {
 		<-ctx.Done()
 		return sandbox.Close()
 	})); err != nil {
 		return err
 	}
-	if err := mgr.Add(onStart(func(ctx context.Context) error { return cert.register(ctx, mgr.GetClient(), &o) })); err != nil {
+	if err := mgr.Add(cert); err != nil {
 		return err
+	}
+	if o.baseline {
+		if err := mgr.Add(&baseline{reader: mgr.GetAPIReader(), client: mgr.GetClient()}); err != nil {
+			return err
+		}
 	}
 	if err := mgr.AddReadyzCheck("consents", func(*http.Request) error {
 		if !consents.Synced() {
@@ -84,14 +97,17 @@ func assemble(ctx context.Context, mgr manager.Manager, cfg *rest.Config, o oper
 	}); err != nil {
 		return err
 	}
-	if err := mgr.AddReadyzCheck("admission", func(req *http.Request) error { return admitted(req.Context()) }); err != nil {
+	if err := mgr.AddReadyzCheck("admission", func(req *http.Request) error { return inForce(req.Context()) }); err != nil {
+		return err
+	}
+	if err := mgr.AddReadyzCheck("clock", func(req *http.Request) error { return onTime(req.Context()) }); err != nil {
 		return err
 	}
 	for _, c := range []interface{ SetupWithManager(ctrl.Manager) error }{
 		&brand.Reconciler{Client: mgr.GetClient(), Events: mgr.GetEventRecorder("codb"), Reserved: []string{o.customers}},
 		&customerconsent.Reconciler{Client: mgr.GetClient(), Clock: systemClock, Workers: 4},
 		&campaignpolicy.Reconciler{
-			Client: mgr.GetClient(), Checker: sandbox, Library: lib, Book: book,
+			Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Checker: sandbox, Library: lib, Book: book,
 			Namespace: v1alpha1.SystemNamespace, Events: mgr.GetEventRecorder("codb"),
 		},
 		&campaign.Reconciler{
@@ -141,11 +157,15 @@ func remembered(age time.Duration, ask func(context.Context) error) func(context
 
 // followGate keeps the projection of the contact ledger up to date. A gate that
 // is not there yet is waited for: until then nothing is released.
-func followGate(ctx context.Context, mgr manager.Manager, cfg *rest.Config) (past, error) {
+func followGate(ctx context.Context, mgr manager.Manager, cfg *rest.Config, o operatorOptions) (past, error) {
 	p := past{projection: contacts.NewProjection(contacts.LookBack), gate: &lateGate{}, clock: systemClock}
 	return p, mgr.Add(manager.RunnableFunc(func(ctx context.Context) error {
-		return p.gate.run(ctx, func(ctx context.Context) (*gate.Client, error) {
-			return dialGate(ctx, cfg, mgr.GetAPIReader(), v1alpha1.OperatorServiceAccount, gate.ClientOptions{Metrics: metrics.Registry})
+		return p.gate.run(ctx, gateAddress{mgr.GetAPIReader()}, func(at address) (*gate.Client, error) {
+			token, err := operatorToken(cfg, o.gateToken)
+			if err != nil {
+				return nil, err
+			}
+			return at.dial(token, gate.ClientOptions{Metrics: replacing{metrics.Registry}})
 		}, p.projection)
 	}))
 }
@@ -173,10 +193,10 @@ func compiles(sandbox *policy.Sandbox) webhook.Check {
 	}
 }
 
-// onStart runs once at the start, in every replica.
-type onStart func(context.Context) error
+// everywhere runs in every replica, whichever leads.
+type everywhere func(context.Context) error
 
-func (f onStart) Start(ctx context.Context) error { return f(ctx) }
+func (f everywhere) Start(ctx context.Context) error { return f(ctx) }
 
 // NeedLeaderElection says no: every replica serves the webhook.
-func (f onStart) NeedLeaderElection() bool { return false }
+func (f everywhere) NeedLeaderElection() bool { return false }

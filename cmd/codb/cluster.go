@@ -8,6 +8,7 @@ import (
 
 	authenticationv1 "k8s.io/api/authentication/v1"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
@@ -66,14 +67,31 @@ func serviceAccountToken(cfg *rest.Config, namespace, name string) (func(context
 // gateConfigMap is where a gate says how to reach it.
 const gateConfigMap = "codb-gate"
 
-// publishGate writes the gate's address and CA where its clients look.
-func publishGate(ctx context.Context, c client.Client, url string, ca []byte) error {
+// address is where a gate answers, and whose word for it is taken.
+type address struct{ url, ca string }
+
+// gateAddress knows where gates publish theirs.
+type gateAddress struct{ reader client.Reader }
+
+func (g gateAddress) find(ctx context.Context) (address, error) {
+	cm := &corev1.ConfigMap{}
+	if err := g.reader.Get(ctx, types.NamespacedName{Namespace: v1alpha1.SystemNamespace, Name: gateConfigMap}, cm); err != nil {
+		return address{}, fmt.Errorf("find the gate: %w; start one with codb gate or codb standalone", err)
+	}
+	return address{url: cm.Data["url"], ca: cm.Data["ca.crt"]}, nil
+}
+
+// publish writes the address where it differs; c must not answer from a cache.
+func (a address) publish(ctx context.Context, c client.Client) error {
+	if now, err := (gateAddress{c}).find(ctx); err == nil && now == a {
+		return nil
+	}
 	cm := &corev1.ConfigMap{
 		ObjectMeta: metav1.ObjectMeta{Namespace: v1alpha1.SystemNamespace, Name: gateConfigMap},
-		Data:       map[string]string{"url": url, "ca.crt": string(ca)},
+		Data:       map[string]string{"url": a.url, "ca.crt": a.ca},
 	}
 	err := c.Update(ctx, cm)
-	if client.IgnoreNotFound(err) == nil && err != nil {
+	if apierrors.IsNotFound(err) {
 		err = c.Create(ctx, cm)
 	}
 	if err != nil {
@@ -82,18 +100,31 @@ func publishGate(ctx context.Context, c client.Client, url string, ca []byte) er
 	return nil
 }
 
+// dial makes a client of the gate at the address; token says who calls.
+func (a address) dial(token func(context.Context) (string, error), o gate.ClientOptions) (*gate.Client, error) {
+	o.URL, o.CA, o.Token = a.url, []byte(a.ca), token
+	return gate.NewClient(o)
+}
+
 // dialGate makes a client of the gate that has published itself; account is the
 // ServiceAccount in codb's namespace whose tokens it sends.
 func dialGate(ctx context.Context, cfg *rest.Config, reader client.Reader, account string, o gate.ClientOptions) (*gate.Client, error) {
-	cm := &corev1.ConfigMap{}
-	key := types.NamespacedName{Namespace: v1alpha1.SystemNamespace, Name: gateConfigMap}
-	if err := reader.Get(ctx, key, cm); err != nil {
-		return nil, fmt.Errorf("find the gate: %w; start one with codb gate or codb standalone", err)
+	at, err := gateAddress{reader}.find(ctx)
+	if err != nil {
+		return nil, err
 	}
 	token, err := serviceAccountToken(cfg, v1alpha1.SystemNamespace, account)
 	if err != nil {
 		return nil, err
 	}
-	o.URL, o.CA, o.Token = cm.Data["url"], []byte(cm.Data["ca.crt"]), token
-	return gate.NewClient(o)
+	return at.dial(token, o)
+}
+
+// operatorToken reads the token that the kubelet renews, or asks for one where
+// there is no file.
+func operatorToken(cfg *rest.Config, file string) (func(context.Context) (string, error), error) {
+	if file != "" {
+		return gate.FileToken(file), nil
+	}
+	return serviceAccountToken(cfg, v1alpha1.SystemNamespace, v1alpha1.OperatorServiceAccount)
 }

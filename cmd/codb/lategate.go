@@ -2,10 +2,12 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/codb-dev/codb/internal/contacts"
@@ -19,23 +21,31 @@ type lateGate struct {
 	why    error
 }
 
-const redial = 2 * time.Second
+const (
+	redial = 2 * time.Second
+	// lookout is how often it is asked whether the gate has moved or has another
+	// certificate. It prepares those long before it serves them.
+	lookout = 10 * time.Second
+)
 
-// run finds the gate and feeds the projection until ctx ends.
-func (l *lateGate) run(ctx context.Context, dial func(context.Context) (*gate.Client, error), p *contacts.Projection) error {
+// run finds the gate and feeds the projection until ctx ends; it dials anew
+// whenever the gate publishes another address or authority.
+func (l *lateGate) run(ctx context.Context, where gateAddress, dial func(address) (*gate.Client, error), p *contacts.Projection) error {
 	said := ""
 	for ctx.Err() == nil {
-		c, err := dial(ctx)
-		l.mu.Lock()
-		l.client, l.why = c, err
-		l.mu.Unlock()
+		c, at, err := l.dial(ctx, where, dial)
 		if err == nil {
 			said = ""
-			err = c.Feed(ctx, p)
+			look := time.NewTicker(lookout)
+			err = feedUntilMoved(ctx, where, at, look.C, func(ctx context.Context) error { return c.Feed(ctx, p) })
+			look.Stop()
 		}
 		if err != nil && ctx.Err() == nil && err.Error() != said {
 			said = err.Error()
 			log.FromContext(ctx).Info("the gate can't be followed; nothing is released until it can", "reason", said)
+		}
+		if err == nil {
+			continue // it has moved
 		}
 		select {
 		case <-ctx.Done():
@@ -43,6 +53,54 @@ func (l *lateGate) run(ctx context.Context, dial func(context.Context) (*gate.Cl
 		}
 	}
 	return nil
+}
+
+func (l *lateGate) dial(ctx context.Context, where gateAddress, dial func(address) (*gate.Client, error)) (*gate.Client, address, error) {
+	at, err := where.find(ctx)
+	var c *gate.Client
+	if err == nil {
+		c, err = dial(at)
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.client, l.why = c, err
+	return c, at, err
+}
+
+// feedUntilMoved ends when the gate is not at the address any more; look says
+// when to ask.
+func feedUntilMoved(ctx context.Context, where gateAddress, at address, look <-chan time.Time, feed func(context.Context) error) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go func() {
+		for ctx.Err() == nil {
+			select {
+			case <-ctx.Done():
+				return
+			case <-look:
+			}
+			if now, err := where.find(ctx); err == nil && now != at {
+				cancel()
+			}
+		}
+	}()
+	return feed(ctx)
+}
+
+// replacing lets a new client of the gate take over the metrics of the former.
+type replacing struct{ prometheus.Registerer }
+
+// MustRegister puts the collectors in the place of those with their names.
+func (r replacing) MustRegister(collectors ...prometheus.Collector) {
+	for _, c := range collectors {
+		var there prometheus.AlreadyRegisteredError
+		if err := r.Register(c); errors.As(err, &there) {
+			r.Unregister(there.ExistingCollector)
+			r.Registerer.MustRegister(c)
+		} else if err != nil {
+			panic(err)
+		}
+	}
 }
 
 func (l *lateGate) get() (*gate.Client, error) {

@@ -21,12 +21,12 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	ctrlconfig "sigs.k8s.io/controller-runtime/pkg/config"
-	"sigs.k8s.io/controller-runtime/pkg/healthz"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 	"sigs.k8s.io/controller-runtime/pkg/webhook"
 
 	"github.com/codb-dev/codb/api/v1alpha1"
+	"github.com/codb-dev/codb/internal/certificate"
 )
 
 // operatorOptions are the flags of the operator.
@@ -39,6 +39,10 @@ type operatorOptions struct {
 	workers     int
 	sandboxes   int
 	retention   time.Duration
+	gateToken   string
+	secret      string
+	life        time.Duration
+	baseline    bool
 }
 
 func (o *operatorOptions) register(c *cobra.Command) {
@@ -47,7 +51,7 @@ func (o *operatorOptions) register(c *cobra.Command) {
 	f.StringVar(&o.webhookHost, "webhook-host", "", "address at which the apiserver reaches this process; empty: through the Service of config/webhook")
 	f.IntVar(&o.webhookPort, "webhook-port", 9443, "port of the webhook; 0: a free one")
 	f.StringVar(&o.metrics, "metrics-address", "127.0.0.1:8080", "where metrics are served; 0: nowhere")
-	f.StringVar(&o.probes, "probe-address", "127.0.0.1:8081", "where /healthz and /readyz are served; 0: nowhere")
+	f.StringVar(&o.probes, "probe-address", "127.0.0.1:8081", "where /livez and /readyz are served; 0: nowhere")
 	f.IntVar(&o.workers, "campaign-workers", 2, "campaigns that are looked at side by side")
 	f.IntVar(&o.sandboxes, "policy-workers", 2, "processes that evaluate policies")
 	f.DurationVar(&o.retention, "decision-retention", 400*24*time.Hour, "how long decisions are kept; 0: for ever")
@@ -61,6 +65,11 @@ func operatorCommand() *cobra.Command {
 		Args:  cobra.NoArgs,
 	}
 	o.register(c)
+	f := c.Flags()
+	f.StringVar(&o.gateToken, "gate-token-file", "", "file with the token for the gate that the kubelet renews; empty: ask the apiserver for tokens")
+	f.StringVar(&o.secret, "certificate-secret", "", "Secret in codb's namespace that keeps the webhook's certificate; empty: this process")
+	f.DurationVar(&o.life, "certificate-life", certificateLife, "how long a certificate is good for; it is renewed when less than half is left")
+	f.BoolVar(&o.baseline, "baseline", false, "make the baseline policy, once in an installation's life, where there is no policy at all")
 	c.RunE = func(cmd *cobra.Command, _ []string) error {
 		cfg, err := ctrl.GetConfig()
 		if err != nil {
@@ -91,7 +100,7 @@ func runOperator(ctx context.Context, cfg *rest.Config, o operatorOptions, extra
 	return mgr.Start(ctx)
 }
 
-func newManager(cfg *rest.Config, o *operatorOptions) (manager.Manager, *certificate, error) {
+func newManager(cfg *rest.Config, o *operatorOptions) (manager.Manager, *certificate.Keeper, error) {
 	s, err := newScheme()
 	if err != nil {
 		return nil, nil, err
@@ -101,7 +110,8 @@ func newManager(cfg *rest.Config, o *operatorOptions) (manager.Manager, *certifi
 			return nil, nil, err
 		}
 	}
-	cert, err := newCertificate(o.webhookHost)
+	var cert *certificate.Keeper // made below: it needs the manager's client
+	lock, err := newWatchedLock(cfg, systemClock)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -116,10 +126,11 @@ func newManager(cfg *rest.Config, o *operatorOptions) (manager.Manager, *certifi
 	mgr, err := ctrl.NewManager(cfg, ctrl.Options{
 		Scheme:                        s,
 		LeaderElection:                true,
-		LeaderElectionID:              "codb-operator",
-		LeaderElectionNamespace:       v1alpha1.SystemNamespace,
 		LeaderElectionReleaseOnCancel: true,
 		GracefulShutdownTimeout:       &grace,
+		LivenessEndpointName:          "/livez",
+
+		LeaderElectionResourceLockInterface: lock,
 		// A replica that waits for its turn knows the world already.
 		Controller:             ctrlconfig.Controller{EnableWarmup: &warm},
 		HealthProbeBindAddress: o.probes,
@@ -128,7 +139,7 @@ func newManager(cfg *rest.Config, o *operatorOptions) (manager.Manager, *certifi
 			Host: o.webhookHost, Port: o.webhookPort,
 			TLSOpts: []func(*tls.Config){func(c *tls.Config) {
 				c.MinVersion = tls.VersionTLS13
-				c.GetCertificate = func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return &cert.pair, nil }
+				c.GetCertificate = func(h *tls.ClientHelloInfo) (*tls.Certificate, error) { return cert.GetCertificate(h) }
 			}},
 		}),
 		Cache: cache.Options{
@@ -146,7 +157,9 @@ func newManager(cfg *rest.Config, o *operatorOptions) (manager.Manager, *certifi
 	if err != nil {
 		return nil, nil, fmt.Errorf("make the manager: %w", err)
 	}
-	if err := mgr.AddHealthzCheck("ping", healthz.Ping); err != nil {
+	cert = newKeeper(mgr.GetAPIReader(), mgr.GetClient(), o.secret, o.life)
+	cert.Names, cert.Publish = webhookNames(o.webhookHost), registerWebhook(mgr.GetClient(), o)
+	if err := mgr.AddHealthzCheck("leader", lock.check); err != nil {
 		return nil, nil, err
 	}
 	return mgr, cert, mgr.AddReadyzCheck("webhook", mgr.GetWebhookServer().StartedChecker())

@@ -21,6 +21,8 @@ type ListenOptions struct {
 	// they change. Both empty: the gate makes a CA and a certificate for itself,
 	// good for a year and for this process.
 	CertFile, KeyFile string
+	// Certificate is served instead, if it is set.
+	Certificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)
 	// Hosts that a certificate of its own is made for, besides localhost and
 	// 127.0.0.1.
 	Hosts []string
@@ -65,7 +67,8 @@ func (l *Listener) URL() string {
 	return "https://" + net.JoinHostPort(host, fmt.Sprint(addr.Port))
 }
 
-// CA in PEM that clients must trust; nil where the certificate came from files.
+// CA in PEM that clients must trust; nil where the gate did not make the
+// certificate itself.
 func (l *Listener) CA() []byte { return l.ca }
 
 // Close gives the address up; Serve does so itself.
@@ -74,6 +77,9 @@ func (l *Listener) Close() error { return l.tls.Close() }
 type getCertificate = func(*tls.ClientHelloInfo) (*tls.Certificate, error)
 
 func (l *Listener) certificate(ctx context.Context, o *ListenOptions) (getCertificate, error) {
+	if o.Certificate != nil {
+		return o.Certificate, nil
+	}
 	if (o.CertFile == "") != (o.KeyFile == "") {
 		return nil, fmt.Errorf("a certificate needs its key: give both files or none")
 	}
