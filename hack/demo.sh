@@ -21,13 +21,45 @@ stop_codb() {
 	fi
 	rm -f "$state/pid"
 }
+codb_log() {
+	if [ -f "$state/pid" ]; then
+		tail -n 20 "$state/codb.log"
+	else
+		kubectl -n codb-system get pods
+		kubectl -n codb-system logs --tail=20 --prefix -l app.kubernetes.io/part-of=codb
+	fi
+}
+install_as_pods() { # the image that is running is left alone
+	go -C hack/image run . >"$state/digest.new" && go run ./hack/up load "$name" dist/codb.tar 2>"$state/load.log" || return 1
+	if kubectl get validatingwebhookconfiguration codb-policies -o 'jsonpath={.webhooks[*].clientConfig.url}' 2>/dev/null | grep -q .; then
+		kubectl delete validatingwebhookconfiguration codb-policies >/dev/null # of a codb outside the cluster
+	fi
+	printf '%s$ kubectl apply -k config/trial%s\n' "$dim" "$plain"
+	kubectl apply -k config/trial >"$state/apply.log"
+	echo "$(wc -l <"$state/apply.log") objects are in place"
+	if [ -f "$state/digest" ] && ! cmp -s "$state/digest" "$state/digest.new"; then
+		kubectl -n codb-system rollout restart deploy/codb-operator sts/codb-gate >/dev/null
+	fi
+	mv "$state/digest.new" "$state/digest"
+	kubectl -n codb-system rollout status --timeout=180s sts/codb-gate >/dev/null
+	kubectl -n codb-system rollout status --timeout=180s deploy/codb-operator >/dev/null
+	show -n codb-system get pods
+	kubectl wait --for=create --timeout=60s campol/baseline >/dev/null
+}
+install_beside() {
+	bin/codb install
+	nohup bin/codb standalone --webhook-host "$CODB_HOST" --webhook-port 0 --metrics-address 0 --probe-address 127.0.0.1:0 \
+		--data "$state/ledger" >"$state/codb.log" 2>&1 &
+	echo $! >"$state/pid"
+	until_true 60 "codb to admit its baseline policy" bin/codb install --policy
+}
 until_true() { # seconds, what is waited for, command
 	local limit=$1 what=$2 started=$SECONDS
 	shift 2
 	until "$@" >/dev/null 2>&1; do
 		if [ $((SECONDS - started)) -ge "$limit" ]; then
 			echo "gave up after $limit s waiting for $what; codb's log ends so:" >&2
-			tail -n 20 "$state/codb.log" >&2
+			codb_log >&2
 			exit 1
 		fi
 		sleep 0.2
@@ -53,13 +85,14 @@ show version -o json | awk -F'"' '/"gitVersion"/ {v=$4} END {print "Kubernetes "
 nodes=$(kubectl get nodes -o name | wc -l)
 [ "$nodes" -gt 0 ] || echo "There is no node here: workloads are held and released all the same, their pods stay Pending."
 
-say "codb, installed and running (log: $state/codb.log)"
 go build -trimpath -o bin/codb ./cmd/codb
-bin/codb install
-nohup bin/codb standalone --webhook-host "$CODB_HOST" --webhook-port 0 --metrics-address 0 --probe-address 127.0.0.1:0 \
-	--data "$state/ledger" >"$state/codb.log" 2>&1 &
-echo $! >"$state/pid"
-until_true 60 "codb to admit its baseline policy" bin/codb install --policy
+if [ "$nodes" -gt 0 ] && [ "${CODB_CLUSTER:-}" != current ]; then
+	say "codb, as pods: two operators, one of which decides, and the gate"
+	install_as_pods
+else
+	say "codb, beside the cluster in one process (log: $state/codb.log)"
+	install_beside
+fi
 show apply -f config/samples/acme-marketing.yaml -f config/samples/brand-acme.yaml
 show wait --for=condition=Ready --timeout=60s campol/baseline brand/acme
 show get campol,brand

@@ -7,10 +7,13 @@
 //
 // With CODB_CLUSTER=current it takes the current context's cluster; where a
 // Docker engine answers it makes one with kind; else hack/cluster builds one.
+// "up load NAME TAR" gives that cluster's nodes an image; it fails where there
+// is no node, or none that is ours.
 package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -21,6 +24,7 @@ import (
 	"time"
 
 	"sigs.k8s.io/kind/pkg/cluster"
+	"sigs.k8s.io/kind/pkg/cluster/nodeutils"
 	"sigs.k8s.io/kind/pkg/cmd"
 )
 
@@ -32,21 +36,26 @@ func main() {
 	if len(os.Args) > 2 {
 		name = os.Args[2]
 	}
-	if err := run(verb, name); err != nil {
+	if err := run(verb, name, os.Args); err != nil {
 		fmt.Fprintf(os.Stderr, "%s: %v\n", verb, err)
 		os.Exit(1)
 	}
 }
 
-func run(verb, name string) error {
+func run(verb, name string, args []string) error {
 	kind := choose()
 	switch verb {
+	case "load":
+		if len(args) != 4 {
+			return fmt.Errorf("takes the cluster's name and an image's tar")
+		}
+		return map[string]func(string, string) error{"current": notOurs, "kind": kindLoad, "local": localLoad}[kind](name, args[3])
 	case "up":
 		return map[string]func(string) error{"current": current, "kind": kindUp, "local": localUp}[kind](name)
 	case "down":
 		return map[string]func(string) error{"current": keep, "kind": kindDown, "local": localDown}[kind](name)
 	}
-	return fmt.Errorf("%q is neither up nor down", verb)
+	return fmt.Errorf("%q is neither up, load nor down", verb)
 }
 
 // choose takes what the user said, then Docker, then what needs nothing.
@@ -113,6 +122,29 @@ func kindUp(name string) error {
 	return say(path, "kind", host)
 }
 
+func kindLoad(name, image string) error {
+	provider := cluster.NewProvider(cluster.ProviderWithDocker())
+	all, err := provider.ListInternalNodes(name)
+	if err != nil {
+		return fmt.Errorf("list the nodes of kind cluster %s: %w", name, err)
+	}
+	for _, node := range all {
+		f, err := os.Open(image)
+		if err != nil {
+			return err
+		}
+		err = nodeutils.LoadImageArchive(node, f)
+		if err := errors.Join(err, f.Close()); err != nil {
+			return fmt.Errorf("load %s: %w", image, err)
+		}
+	}
+	return nil
+}
+
+func notOurs(string, string) error {
+	return fmt.Errorf("the cluster is yours: push the image to a registry that it pulls from")
+}
+
 // gateway is this machine's address on kind's Docker network.
 func gateway() (string, error) {
 	out, err := exec.Command("docker", "network", "inspect", "kind", "-f", "{{range .IPAM.Config}}{{.Gateway}} {{end}}").Output()
@@ -142,6 +174,14 @@ func localUp(name string) error {
 		return fmt.Errorf("hack/cluster kubeconfig: %w", err)
 	}
 	return say(strings.TrimSpace(string(out)), "local", "127.0.0.1")
+}
+
+func localLoad(name, image string) error {
+	abs, err := filepath.Abs(image)
+	if err != nil {
+		return err
+	}
+	return local("load-image", "--name", name, abs).Run()
 }
 
 func localDown(name string) error { return local("down", "--name", name).Run() }
