@@ -1,6 +1,7 @@
 package apiserver
 
 import (
+	"fmt"
 	"io"
 	"testing"
 
@@ -23,3 +24,16 @@ func (e *Env) Kubectl(t testing.TB, args ...string) (string, error) {
 	out, _ := io.ReadAll(io.MultiReader(stdout, stderr))
 	return string(out), err
 }
+
+// Kubeconfig is one for somebody with a certificate of their own; "admin" of
+// "system:masters" is the administrator.
+func (e *Env) Kubeconfig(user string, groups ...string) ([]byte, error) {
+	u, err := e.environment.AddUser(envtest.User{Name: user, Groups: groups}, nil)
+	if err != nil {
+		return nil, fmt.Errorf("make user %s: %w", user, err)
+	}
+	return u.KubeConfig()
+}
+
+// Assets is the folder with kubectl and the servers.
+func (e *Env) Assets() string { return e.environment.BinaryAssetsDirectory }
