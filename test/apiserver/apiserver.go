@@ -20,6 +20,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -54,6 +55,8 @@ type Options struct {
 	// Jobs, owners collect garbage, namespaces can be deleted. No pod is ever
 	// scheduled.
 	Controllers bool
+	// Workloads runs the controllers of every other kind that makes pods too.
+	Workloads bool
 	// Values go into the manifests.
 	Values config.Values
 	// Flags of kube-apiserver, by name, without dashes.
@@ -128,7 +131,11 @@ func (e *Env) start(assets string, o Options) error {
 		return err
 	}
 	if o.Controllers {
-		if e.controllers, err = startControllers(assets, e.environment); err != nil {
+		names := running
+		if o.Workloads {
+			names = append(slices.Clone(running), workloads...)
+		}
+		if e.controllers, err = startControllers(assets, e.environment, names); err != nil {
 			return err
 		}
 	}

@@ -19,6 +19,12 @@ var running = []string{
 	"clusterrole-aggregation-controller", "validatingadmissionpolicy-status-controller",
 }
 
+// workloads are the controllers of the other kinds that make pods.
+var workloads = []string{
+	"deployment-controller", "replicaset-controller", "statefulset-controller", "daemonset-controller",
+	"replicationcontroller-controller",
+}
+
 // controllers is a kube-controller-manager. Each controller acts under the
 // service account of its own, as it does in a real cluster.
 type controllers struct {
@@ -26,7 +32,7 @@ type controllers struct {
 	dir     string
 }
 
-func startControllers(assets string, e *envtest.Environment) (*controllers, error) {
+func startControllers(assets string, e *envtest.Environment, names []string) (*controllers, error) {
 	path := filepath.Join(assets, "kube-controller-manager")
 	if _, err := os.Stat(path); err != nil {
 		return nil, fmt.Errorf("find kube-controller-manager: %w; run: make assets", err)
@@ -58,7 +64,7 @@ func startControllers(assets string, e *envtest.Environment) (*controllers, erro
 	defer func() { _ = logs.Close() }()
 	c.command = exec.Command(path,
 		"--kubeconfig="+filepath.Join(dir, "kubeconfig"),
-		"--controllers="+strings.Join(running, ","),
+		"--controllers="+strings.Join(names, ","),
 		"--use-service-account-credentials",
 		"--service-account-private-key-file="+filepath.Join(e.ControlPlane.GetAPIServer().CertDir, "sa-signer.key"),
 		"--root-ca-file="+filepath.Join(dir, "ca.crt"),
