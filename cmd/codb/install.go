@@ -31,7 +31,12 @@ func installCommand() *cobra.Command {
 	var policy bool
 	c.Flags().BoolVar(&print, "print", false, "print the manifests instead of applying them")
 	c.Flags().BoolVar(&policy, "policy", false, "apply the baseline policy, which a running codb must admit")
+	var static string
+	c.Flags().StringVar(&static, "static", "", "write the admission policies to this folder instead, for kube-apiserver --admission-control-config-file (Kubernetes 1.37)")
 	c.RunE = func(cmd *cobra.Command, _ []string) error {
+		if static != "" {
+			return writeStatic(static)
+		}
 		parts := []config.Part{config.CRDs, config.Namespaces, config.RBAC, config.Admission, config.Mutation, config.Webhook}
 		if policy {
 			parts = []config.Part{config.Policy}
