@@ -29,6 +29,14 @@ build: ## build bin/codb
 image: ## build the image as dist/codb.tar, with its bill of materials, without Docker; prints its digest
 	@go -C hack/image run .
 
+.PHONY: install
+install: ## put codb into the current context's cluster, as pods
+	kubectl apply -k config/default
+
+.PHONY: uninstall
+uninstall: ## stop codb there and hold what runs; consents and admission policies stay
+	go run ./cmd/codb uninstall
+
 .PHONY: generate
 generate: ## write the CRDs, deepcopy functions and reference pages anew
 	$(TOOL) controller-gen object paths=./api/... crd:generateEmbeddedObjectMeta=false output:crd:dir=config/crd/bases

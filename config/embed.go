@@ -17,6 +17,8 @@ import (
 	consentv1 "github.com/codb-dev/codb/api/v1alpha1"
 )
 
+//go:generate go run ../hack/chart
+
 //go:embed crd namespaces rbac admission webhook gate manager policy samples
 var files embed.FS
 

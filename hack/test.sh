@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Runs every test of both modules, with the race detector, against a real
+# Runs every test of all modules, with the race detector, against a real
 # kube-apiserver that it gets itself. Arguments go to go test.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 hack/need.sh go gcc
 KUBEBUILDER_ASSETS=$(hack/assets.sh)
 export KUBEBUILDER_ASSETS
-go -C hack/cluster test ./...
+for module in hack/cluster hack/image hack/chart/helm; do go -C $module test ./...; done
 CGO_ENABLED=1 go test -race "$@" ./...

@@ -1,0 +1,7 @@
+#!/usr/bin/env bash
+# Runs the stories that need pods that really run, on clusters of their own.
+# They need root on Linux. Arguments go to go test.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+hack/need.sh go git
+CODB_E2E=1 go test -count=1 -timeout 60m -v "$@" ./test/e2e/...
