@@ -1,0 +1,86 @@
+// Package threats_test keeps docs/threat-model.md honest: every test that it
+// names is there, and every threat is answered.
+package threats_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+const root = "../.."
+
+// named is a test as the document writes it: folder, function and case.
+var named = regexp.MustCompile("`([a-z0-9/]+) ((?:Test|Fuzz)[A-Za-z0-9]+)(?:/([A-Za-z0-9/]+))?`")
+
+func document(t *testing.T) string {
+	t.Helper()
+	raw, err := os.ReadFile(filepath.Join(root, "docs/threat-model.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(raw)
+}
+
+func TestEveryNamedTestExists(t *testing.T) {
+	sources := map[string]string{}
+	found := named.FindAllStringSubmatch(document(t), -1)
+	if len(found) < 40 {
+		t.Fatalf("only %d tests are named: the document was misread", len(found))
+	}
+	for _, m := range found {
+		folder, function, sub := m[1], m[2], m[3]
+		if _, read := sources[folder]; !read {
+			sources[folder] = testsOf(t, folder)
+		}
+		if !strings.Contains(sources[folder], "func "+function+"(") {
+			t.Errorf("%s has no %s", folder, function)
+			continue
+		}
+		for _, part := range strings.Split(sub, "/") {
+			if part != "" && !strings.Contains(sources[folder], `"`+part+`"`) {
+				t.Errorf("%s has no case %s of %s", folder, part, function)
+			}
+		}
+	}
+}
+
+func testsOf(t *testing.T, folder string) string {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(root, folder, "*_test.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all strings.Builder
+	for _, f := range files {
+		raw, err := os.ReadFile(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all.Write(raw)
+	}
+	return all.String()
+}
+
+// TestEveryThreatIsAnswered wants a test for each threat, or the words that
+// say that what it threatens is not there.
+func TestEveryThreatIsAnswered(t *testing.T) {
+	rows := map[string]string{}
+	for _, line := range strings.Split(document(t), "\n") {
+		if cells := strings.Split(line, "|"); len(cells) == 6 {
+			rows[strings.TrimSpace(cells[1])] = line
+		}
+	}
+	for i := 1; i <= 20; i++ {
+		row, ok := rows[fmt.Sprintf("T%d", i)]
+		switch {
+		case !ok:
+			t.Errorf("T%d is missing", i)
+		case !named.MatchString(row) && !strings.Contains(strings.ToLower(row), "not yet built"):
+			t.Errorf("T%d has neither a test nor the words not yet built", i)
+		}
+	}
+}
