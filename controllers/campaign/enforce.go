@@ -134,7 +134,7 @@ func (r *Reconciler) release(ctx context.Context, c *v1alpha1.Campaign, l *look)
 		return err
 	}
 	done, err := r.Keeper.Release(ctx, c, one, workload.Evidence{
-		Decision: c.Status.Decision, PolicyDigest: l.policyDigest, ConsentRevision: l.consents.Revision,
+		Decision: c.Status.Decision, PolicyDigest: l.policyDigest, ConsentRevision: l.revision,
 	})
 	r.Metrics.released(len(done))
 	return errors.Join(err, r.observe(ctx, c, l))
@@ -231,8 +231,8 @@ func (r *Reconciler) record(ctx context.Context, c *v1alpha1.Campaign, l *look) 
 		},
 	}
 	if l.policyDigest != "" {
-		counts, sequence := l.outcome.Counts, int64(l.sequence)
-		d.Spec.Counts, d.Spec.Consents, d.Spec.LedgerSequence = &counts, &l.consents, &sequence
+		counts, sequence, consents := l.outcome.Counts, int64(l.sequence), l.answers.Consents(l.revision)
+		d.Spec.Counts, d.Spec.Consents, d.Spec.LedgerSequence = &counts, &consents, &sequence
 	}
 	switch err := r.Client.Create(ctx, d); {
 	case err == nil:
@@ -247,7 +247,7 @@ func (r *Reconciler) record(ctx context.Context, c *v1alpha1.Campaign, l *look) 
 func released(c *v1alpha1.Campaign, l *look, run types.UID) Released {
 	return Released{
 		At: l.now, Run: run, Campaign: l.campaign, UID: c.UID, Generation: c.Generation,
-		Principals: l.principals, PolicyDigest: l.policyDigest, ConsentRevision: l.consents.Revision,
+		Principals: l.answers.Targeted(), PolicyDigest: l.policyDigest, ConsentRevision: l.revision,
 	}
 }
 

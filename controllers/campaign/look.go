@@ -29,8 +29,8 @@ type look struct {
 	campaign     decision.Campaign
 	policies     []v1alpha1.PolicyReference
 	policyDigest string
-	consents     v1alpha1.ConsentSet
-	principals   []string
+	answers      *evaluation
+	revision     string // of the consents
 	sequence     uint64
 
 	// over is true once the only run of the campaign has ended: the answer of
@@ -96,13 +96,15 @@ func (r *Reconciler) ask(ctx context.Context, c *v1alpha1.Campaign, brand *v1alp
 	e := kept.(*evaluation)
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	records, revision := r.Consents.Snapshot()
+	l.answers, l.revision = e, r.Consents.Revision() // before the rows: they may be newer, never older
+	open := l.seen.Open()
 	l.sequence = r.Contacts.Sequence()
+	active := l.seen.Active()
 	asked := audience.Asked{
-		Key: key(c, class, l.policyDigest), Now: l.now, Campaign: l.campaign,
-		Audience: &c.Spec.Audience, Judge: r.Metrics.measured(judge), Records: records, Ledger: r.Contacts.View(c.UID, l.seen.Open()),
+		Key: key(c, class, l.policyDigest), Runs: fmt.Sprint(open, active), Now: l.now, Campaign: l.campaign,
+		Audience: &c.Spec.Audience, Judge: r.Metrics.measured(judge), Records: r.Consents, Ledger: r.Contacts.View(c.UID, open),
 	}
-	if active := l.seen.Active(); len(active) > 0 {
+	if len(active) > 0 {
 		asked.Running = r.Contacts.View(c.UID, active)
 	}
 	tally, err := e.Refresh(ctx, asked)
@@ -110,8 +112,6 @@ func (r *Reconciler) ask(ctx context.Context, c *v1alpha1.Campaign, brand *v1alp
 		return err
 	}
 	l.outcome = decision.Sum(tally, thresholds(set), staleAt)
-	l.consents = e.Consents(revision, records)
-	l.principals = e.Targeted()
 	return nil
 }
 
@@ -122,7 +122,7 @@ func (r *Reconciler) complete(ctx context.Context, reader client.Reader) error {
 		return errNotYet
 	}
 	var list v1alpha1.CampaignPolicyList
-	if err := reader.List(ctx, &list); err != nil {
+	if err := reader.List(ctx, &list, client.UnsafeDisableDeepCopy); err != nil {
 		return fmt.Errorf("list policies: %w", err)
 	}
 	if !r.Policies.Knows(list.Items) {
@@ -139,8 +139,11 @@ func (r *Reconciler) refused(ctx context.Context, c *v1alpha1.Campaign, l *look)
 	}
 	facts := decision.Facts(c, decision.Class(&brand, c.Spec.Purpose))
 	contacted := r.Contacts.View(c.UID, l.seen.Active())
-	records, _ := r.Consents.Snapshot()
-	for id, rec := range records {
+	for _, id := range r.Consents.Principals() {
+		rec, ok := r.Consents.Get(id)
+		if !ok {
+			continue
+		}
 		if in, _ := audience.Targets(&c.Spec.Audience, rec.Consent, l.now); !in && !contacted.Present(id) {
 			continue
 		}

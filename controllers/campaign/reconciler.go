@@ -30,9 +30,11 @@ import (
 // Consents are all customers' consents.
 type Consents interface {
 	Synced() bool
-	Snapshot() (records map[string]audience.Record, revision string)
+	audience.Records
+	// Revision is an opaque mark up to which every change is in the records.
+	Revision() string
 	// Fence returns once every withdrawal acknowledged before the call is in
-	// the next Snapshot.
+	// the records.
 	Fence(ctx context.Context) (revision string, err error)
 	Changed() <-chan struct{}
 }

@@ -219,10 +219,25 @@ func (c *consents) says(id string, f func(*v1alpha1.CustomerConsent)) {
 func (c *consents) erase(id string) { c.mu.Lock(); defer c.mu.Unlock(); delete(c.people, id) }
 func (c *consents) Synced() bool    { return c.synced }
 
-func (c *consents) Snapshot() (map[string]audience.Record, string) {
+func (c *consents) Since(uint64) ([]string, uint64, bool) { return nil, 1, true }
+
+func (c *consents) Principals() []string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return maps.Clone(c.people), fmt.Sprintf("cr-%d", c.version)
+	return slices.Collect(maps.Keys(c.people))
+}
+
+func (c *consents) Get(id string) (audience.Record, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	r, ok := c.people[id]
+	return r, ok
+}
+
+func (c *consents) Revision() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return fmt.Sprintf("cr-%d", c.version)
 }
 
 func (c *consents) Fence(context.Context) (string, error) {
@@ -231,8 +246,7 @@ func (c *consents) Fence(context.Context) (string, error) {
 			return "", err
 		}
 	}
-	_, revision := c.Snapshot()
-	return revision, nil
+	return c.Revision(), nil
 }
 
 func (c *consents) Changed() <-chan struct{} { return nil }
@@ -366,6 +380,8 @@ func (v view) Contacts(p string) (c decision.Contacts, version uint64) {
 	}
 	return c, uint64(len(c.Sent))
 }
+
+func (v view) Since(uint64) ([]string, uint64, bool) { return nil, 1, true }
 
 func (v view) Version(p string) uint64 { _, n := v.Contacts(p); return n }
 

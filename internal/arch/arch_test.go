@@ -30,8 +30,9 @@ var pure = map[string][]string{
 	"internal/consent":  {},
 	"internal/expr":     {},
 	"internal/decision": {"internal/consent", "internal/expr"},
-	"internal/contacts": {"internal/consent", "internal/decision"},
-	"internal/audience": {"internal/consent", "internal/decision", "internal/contacts", "internal/expr"},
+	"internal/feed":     {},
+	"internal/contacts": {"internal/consent", "internal/decision", "internal/feed"},
+	"internal/audience": {"internal/consent", "internal/decision", "internal/contacts", "internal/expr", "internal/feed"},
 	"internal/permit":   {"internal/consent", "internal/decision", "internal/contacts", "internal/audience"},
 	"internal/audit":    {"internal/consent", "internal/decision", "internal/contacts", "internal/permit"},
 }

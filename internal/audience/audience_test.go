@@ -3,6 +3,8 @@ package audience_test
 import (
 	"context"
 	"errors"
+	"maps"
+	"slices"
 	"testing"
 	"time"
 
@@ -99,6 +101,14 @@ type ledger map[string]uint64
 func (l ledger) Contacts(p string) (decision.Contacts, uint64) { return decision.Contacts{}, l[p] }
 func (l ledger) Version(p string) uint64                       { return l[p] }
 func (l ledger) Present(p string) bool                         { return l[p] > 0 }
+func (l ledger) Since(uint64) ([]string, uint64, bool)         { return nil, 1, true }
+
+// people are records of which everybody may have changed.
+type people map[string]audience.Record
+
+func (p people) Since(uint64) ([]string, uint64, bool) { return nil, 1, true }
+func (p people) Principals() []string                  { return slices.Collect(maps.Keys(p)) }
+func (p people) Get(id string) (audience.Record, bool) { r, ok := p[id]; return r, ok }
 
 func customer(version uint64, optOut bool) audience.Record {
 	c := &v1alpha1.CustomerConsent{}
@@ -110,7 +120,7 @@ func customer(version uint64, optOut bool) audience.Record {
 
 func TestRefreshAsksOnlyAboutThoseWhomAChangeConcerns(t *testing.T) {
 	j, l := &judge{stale: noon.Add(time.Hour)}, ledger{}
-	records := map[string]audience.Record{"a": customer(1, false), "b": customer(2, false), "c": customer(3, false)}
+	records := people{"a": customer(1, false), "b": customer(2, false), "c": customer(3, false)}
 	asked := audience.Asked{
 		Key: "k", Now: noon, Audience: &v1alpha1.Audience{Everyone: &v1alpha1.Everyone{}}, Judge: j, Records: records, Ledger: l,
 	}
@@ -149,7 +159,7 @@ func TestAFailedRefreshIsAskedAgain(t *testing.T) {
 	j := &judge{err: errors.New("worker died")}
 	asked := audience.Asked{
 		Key: "k", Now: noon, Audience: &v1alpha1.Audience{Everyone: &v1alpha1.Everyone{}}, Judge: j,
-		Records: map[string]audience.Record{"a": customer(1, true)}, Ledger: ledger{},
+		Records: people{"a": customer(1, true)}, Ledger: ledger{},
 	}
 	var e audience.Evaluation
 	if _, err := e.Refresh(context.Background(), asked); !errors.Is(err, j.err) {
@@ -172,7 +182,7 @@ func TestTheEarliestChangeWakesTheCampaign(t *testing.T) {
 	}}}
 	var e audience.Evaluation
 	got, err := e.Refresh(context.Background(), audience.Asked{
-		Key: "k", Now: noon, Judge: &judge{}, Ledger: ledger{}, Records: map[string]audience.Record{"a": mover},
+		Key: "k", Now: noon, Judge: &judge{}, Ledger: ledger{}, Records: people{"a": mover},
 		Audience: &v1alpha1.Audience{Selector: &v1alpha1.AudienceSelector{LifeEvents: []v1alpha1.LifeEventType{"Relocation"}}},
 	})
 	if err != nil {
@@ -184,7 +194,7 @@ func TestTheEarliestChangeWakesTheCampaign(t *testing.T) {
 }
 
 func TestTheConsentsDigestFollowsTheAudience(t *testing.T) {
-	records := map[string]audience.Record{"a": customer(1, false), "b": customer(2, false)}
+	records := people{"a": customer(1, false), "b": customer(2, false)}
 	look := func() v1alpha1.ConsentSet {
 		var e audience.Evaluation
 		if _, err := e.Refresh(context.Background(), audience.Asked{
@@ -192,7 +202,7 @@ func TestTheConsentsDigestFollowsTheAudience(t *testing.T) {
 		}); err != nil {
 			t.Fatal(err)
 		}
-		return e.Consents("cr-1", records)
+		return e.Consents("cr-1")
 	}
 	first := look()
 	if again := look(); first != again {

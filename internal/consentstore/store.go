@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -18,6 +19,7 @@ import (
 
 	"github.com/codb-dev/codb/api/v1alpha1"
 	"github.com/codb-dev/codb/internal/audience"
+	"github.com/codb-dev/codb/internal/feed"
 )
 
 // Store is fed by the informer of CustomerConsents. Its objects are shared
@@ -29,8 +31,8 @@ type Store struct {
 
 	mu       sync.RWMutex
 	records  map[string]audience.Record
-	version  uint64
-	revision string // highest resourceVersion that came by
+	changes  feed.Log // its marks are the records' versions
+	revision string   // highest resourceVersion that came by
 	fenceUID types.UID
 	changed  chan struct{} // closed and replaced at each change
 	seen     *sync.Cond    // signalled at each change, for fences
@@ -40,6 +42,10 @@ type Store struct {
 	metrics metrics
 }
 
+// remembered is how many changes a reader may lag behind before it has to look
+// at everybody again.
+const remembered = 1 << 16
+
 // New makes a store of the consents in the namespace. It is empty until Start
 // has registered it with the cache.
 func New(c client.Client, namespace string) *Store {
@@ -47,6 +53,7 @@ func New(c client.Client, namespace string) *Store {
 		namespace: namespace,
 		writer:    c,
 		records:   map[string]audience.Record{},
+		changes:   feed.Log{Keep: remembered},
 		changed:   make(chan struct{}),
 		synced:    func() bool { return false },
 	}
@@ -83,11 +90,25 @@ func (s *Store) Synced() bool {
 	return s.synced()
 }
 
-// Snapshot is all consents as of one moment. The map is the caller's own.
-func (s *Store) Snapshot() (records map[string]audience.Record, revision string) {
+// Revision is an opaque mark up to which every change is in the store.
+func (s *Store) Revision() string {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	return maps.Clone(s.records), s.mark()
+	return s.mark()
+}
+
+// Since lists whose consent changed after the mark; see feed.Log.
+func (s *Store) Since(mark uint64) (changed []string, now uint64, all bool) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.changes.Since(mark)
+}
+
+// Principals lists everybody on record, in no order.
+func (s *Store) Principals() []string {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return slices.Collect(maps.Keys(s.records))
 }
 
 // Get is one customer's consent.
@@ -140,8 +161,7 @@ func (s *Store) put(o any) {
 		s.records[c.Name] = audience.Record{Version: old.Version, Consent: c, Seen: old.Seen}
 		return // a status write changes nobody's answer
 	}
-	s.version++
-	s.records[c.Name] = audience.Record{Version: s.version, Consent: c, Seen: time.Now()}
+	s.records[c.Name] = audience.Record{Version: s.changes.Add(c.Name), Consent: c, Seen: time.Now()}
 	s.announce()
 }
 
@@ -158,7 +178,7 @@ func (s *Store) remove(o any) {
 	if _, ok := s.records[c.Name]; !ok {
 		return
 	}
-	s.version++
+	s.changes.Add(c.Name)
 	s.advance(c.ResourceVersion)
 	delete(s.records, c.Name)
 	s.announce()

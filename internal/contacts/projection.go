@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/codb-dev/codb/internal/decision"
+	"github.com/codb-dev/codb/internal/feed"
 )
 
 // LookBack is how far the longest cap of the API looks back, with room to
@@ -34,10 +35,8 @@ type Projection struct {
 	shapes  table[shape]
 	runs    table[Run]
 
-	changed    map[string]struct{}
-	changedAll bool
-	signal     chan struct{}
-	moved      chan struct{} // closed and replaced when ledger or applied changes
+	changes feed.Log
+	moved   chan struct{} // closed and replaced when ledger or applied changes
 }
 
 // entry is one record, 24 bytes. The people's entries are sorted by time,
@@ -64,7 +63,7 @@ type Position struct {
 // the last lookBack. Events other than contacts are kept without an end: a
 // suppression must not be forgotten.
 func NewProjection(lookBack time.Duration) *Projection {
-	p := &Projection{lookBack: lookBack, signal: make(chan struct{}, 1), moved: make(chan struct{})}
+	p := &Projection{lookBack: lookBack, changes: feed.Log{Keep: remembered}, moved: make(chan struct{})}
 	p.clear()
 	return p
 }
@@ -72,7 +71,6 @@ func NewProjection(lookBack time.Duration) *Projection {
 func (p *Projection) clear() {
 	p.ledger, p.applied, p.entries = "", 0, 0
 	p.people = map[string][]entry{}
-	p.changed = map[string]struct{}{}
 	p.shapes, p.runs = newTable[shape](), newTable[Run]()
 }
 
@@ -82,8 +80,7 @@ func (p *Projection) Reset() {
 	defer p.mu.Unlock()
 	p.clear()
 	p.epoch++
-	p.changedAll = true
-	p.notify()
+	p.changes.Forget()
 	p.wake()
 }
 
@@ -102,7 +99,6 @@ func (p *Projection) Apply(page Page) error {
 		p.add(&page.Records[i])
 	}
 	p.applied = page.Records[len(page.Records)-1].Sequence
-	p.notify()
 	p.wake()
 	return nil
 }
@@ -137,7 +133,7 @@ func (p *Projection) check(page *Page) error {
 }
 
 func (p *Projection) add(r *Record) {
-	p.changed[r.Principal] = struct{}{}
+	p.changes.Add(r.Principal)
 	e := entry{at: r.At.UnixNano(), sequence: r.Sequence}
 	if r.Event.Contact() && e.at < p.horizon {
 		return
@@ -217,33 +213,17 @@ func (p *Projection) Size() (customers, records int) {
 	return len(p.people), p.entries
 }
 
-// Signal receives when there is something for Changed to tell. It is for one
-// listener, the one that calls Changed.
-func (p *Projection) Signal() <-chan struct{} { return p.signal }
-
-// Changed lists the principals of whom something was learned since the last
-// call, in no order. all means that everything may have changed, and the list
-// is of no use then.
-func (p *Projection) Changed() (principals []string, all bool) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	all, p.changedAll = p.changedAll, false
-	if !all {
-		principals = make([]string, 0, len(p.changed))
-		for id := range p.changed {
-			principals = append(principals, id)
-		}
-	}
-	p.changed = map[string]struct{}{}
-	return principals, all
+// Since lists the principals of whom something was learned after the mark; see
+// feed.Log.
+func (p *Projection) Since(mark uint64) (changed []string, now uint64, all bool) {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	return p.changes.Since(mark)
 }
 
-func (p *Projection) notify() {
-	select {
-	case p.signal <- struct{}{}:
-	default:
-	}
-}
+// remembered is how many records a reader may lag behind before it has to look
+// at everybody again.
+const remembered = 1 << 16
 
 // View looks at the projection at an instant, without the contacts of the runs
 // that go on: a campaign's own contacts must not use up its own caps. It is
@@ -258,6 +238,9 @@ type View struct {
 func (p *Projection) View(now time.Time, except ...Run) View {
 	return View{p: p, since: now.Add(-p.lookBack).UnixNano(), except: except}
 }
+
+// Since is that of the projection.
+func (v View) Since(mark uint64) (changed []string, now uint64, all bool) { return v.p.Since(mark) }
 
 // Contacts is what policies may know of the principal's past, newest first,
 // and a version that changes whenever it does.

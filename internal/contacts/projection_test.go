@@ -201,26 +201,24 @@ func TestPagesThatDoNotFitAreRefused(t *testing.T) {
 	}
 }
 
-func TestChangedNamesWhomItConcerns(t *testing.T) {
+func TestSinceNamesWhomItConcerns(t *testing.T) {
 	p := projection(t, sent("c-1", 0), sent("c-2", 0), sent("c-1", 0))
-	<-p.Signal()
-	got, all := p.Changed()
-	slices.Sort(got)
-	if diff := cmp.Diff([]string{"c-1", "c-2"}, got); diff != "" || all {
+	got, mark, all := p.Since(0)
+	if diff := cmp.Diff([]string{"c-1", "c-2", "c-1"}, got); diff != "" || all {
 		t.Errorf("all: %v (-want +got):\n%s", all, diff)
 	}
-	if got, all := p.Changed(); len(got) != 0 || all {
+	if got, _, all := p.Since(mark); len(got) != 0 || all {
 		t.Errorf("nothing since: got %v, all: %v", got, all)
 	}
 	p.Reset()
-	<-p.Signal()
-	if _, all := p.Changed(); !all {
+	_, mark, all = p.Since(mark)
+	if !all {
 		t.Error("after a reset everybody may have changed")
 	}
 	if err := p.Apply(page("m", 0, sent("c-3", 0))); err != nil {
 		t.Fatal(err)
 	}
-	if got, all := p.Changed(); len(got) != 1 || all {
+	if got, _, all := p.Since(mark); len(got) != 1 || all {
 		t.Errorf("got %v, all: %v; want c-3 alone", got, all)
 	}
 }
@@ -326,7 +324,7 @@ func TestReadersAndTheWriterTogether(t *testing.T) {
 					t.Errorf("%d contacts after %d", len(got.Sent), last)
 				}
 				last = len(got.Sent)
-				p.Changed()
+				p.Since(0)
 				select {
 				case <-stop:
 					return
@@ -368,7 +366,6 @@ func BenchmarkLoad(b *testing.B) {
 						b.Fatal(err)
 					}
 				}
-				p.Changed()
 			}
 			b.ReportMetric(float64(heap()-before)/n, "B/contact")
 			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/n, "ns/contact")

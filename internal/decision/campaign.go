@@ -101,7 +101,7 @@ func inTime(spec *v1alpha1.CampaignSpec, now time.Time) (Outcome, bool) {
 // threshold must be met.
 func Sum(t *Tally, thresholds []v1alpha1.Thresholds, staleAt time.Time) Outcome {
 	n := t.Counts
-	out := Outcome{Counts: n, Reasons: t.Reasons(), StaleAt: Sooner(t.StaleAt, staleAt), Withdrawn: t.withdrawn}
+	out := Outcome{Counts: n, Reasons: t.Reasons(), StaleAt: Sooner(t.StaleAt, staleAt), Withdrawn: t.withdrawn()}
 	denied, few, never := missed(n, thresholds)
 	switch {
 	case n.Targeted == 0:

@@ -21,8 +21,8 @@ type Tally struct {
 	// zero: never.
 	StaleAt time.Time
 
-	reasons   map[reasonKey]*reasonSum
-	withdrawn bool // counted before the reasons are cut off
+	reasons map[reasonKey]*reasonSum
+	torn    bool
 }
 
 type reasonKey struct {
@@ -83,42 +83,81 @@ func Sooner(a, b time.Time) time.Time {
 
 // Add counts the answer for one customer.
 func (t *Tally) Add(a *Answer) {
-	t.Counts.Targeted++
-	switch Personal(a.Reasons) {
-	case v1alpha1.VerdictAllow:
-		t.Counts.Allowed++
-	case v1alpha1.VerdictHold:
-		t.Counts.Held++
-	default:
-		if onlyHeldOut(a.Reasons) {
-			t.Counts.HeldOut++
-		} else {
-			t.Counts.Denied++
-		}
-	}
+	t.people(a, 1)
 	t.StaleAt = Sooner(t.StaleAt, a.StaleAt)
 	if t.reasons == nil {
 		t.reasons = map[reasonKey]*reasonSum{}
 	}
 	for i := range a.Reasons {
-		t.count(&a.Reasons[i])
+		r := &a.Reasons[i]
+		s := t.reasons[keyOf(r)]
+		if s == nil {
+			s = &reasonSum{}
+			t.reasons[keyOf(r)] = s
+		}
+		s.customers++
+		if r.Until.IsZero() {
+			s.open = true
+		} else if r.Until.After(s.until) {
+			s.until = r.Until
+		}
 	}
 }
 
-func (t *Tally) count(r *Reason) {
-	t.withdrawn = t.withdrawn || (r.Mode != v1alpha1.ModeAudit && slices.Contains(noes, r.Code))
-	k := reasonKey{code: r.Code, policy: r.Policy, rule: r.Rule, verdict: r.Verdict, mode: r.Mode}
-	s := t.reasons[k]
-	if s == nil {
-		s = &reasonSum{}
-		t.reasons[k] = s
+// Remove takes out what Add counted for the same answer. StaleAt stays: it may
+// then be too early, never too late.
+func (t *Tally) Remove(a *Answer) {
+	t.people(a, -1)
+	for i := range a.Reasons {
+		r := &a.Reasons[i]
+		s := t.reasons[keyOf(r)]
+		if s == nil {
+			t.torn = true // never added: the sum is not to be trusted
+			continue
+		}
+		if s.customers--; s.customers == 0 {
+			delete(t.reasons, keyOf(r))
+			continue
+		}
+		if r.Verdict == v1alpha1.VerdictHold && (r.Until.IsZero() || !r.Until.Before(s.until)) {
+			t.torn = true
+		}
 	}
-	s.customers++
-	if r.Until.IsZero() {
-		s.open = true
-	} else if r.Until.After(s.until) {
-		s.until = r.Until
+}
+
+// Torn says that an answer was removed which may have been the last to hold:
+// until when a reason holds is not known until everything is added anew.
+func (t *Tally) Torn() bool { return t.torn }
+
+// withdrawn says whether somebody said no; it looks at all reasons, not only at
+// those that a decision names.
+func (t *Tally) withdrawn() bool {
+	for k := range t.reasons {
+		if k.mode != v1alpha1.ModeAudit && slices.Contains(noes, k.code) {
+			return true
+		}
 	}
+	return false
+}
+
+func (t *Tally) people(a *Answer, n int64) {
+	t.Counts.Targeted += n
+	switch Personal(a.Reasons) {
+	case v1alpha1.VerdictAllow:
+		t.Counts.Allowed += n
+	case v1alpha1.VerdictHold:
+		t.Counts.Held += n
+	default:
+		if onlyHeldOut(a.Reasons) {
+			t.Counts.HeldOut += n
+		} else {
+			t.Counts.Denied += n
+		}
+	}
+}
+
+func keyOf(r *Reason) reasonKey {
+	return reasonKey{code: r.Code, policy: r.Policy, rule: r.Rule, verdict: r.Verdict, mode: r.Mode}
 }
 
 // Reasons lists the reasons, denials first, then holds, each by how many

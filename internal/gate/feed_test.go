@@ -224,7 +224,7 @@ func TestAnotherLedgerStartsTheProjectionAnew(t *testing.T) {
 			if got, _ := p.View(noon).Contacts("c-0"); len(got.Sent) != 0 {
 				t.Errorf("c-0 is only in the first ledger, but has %d contacts", len(got.Sent))
 			}
-			if _, all := p.Changed(); !all {
+			if _, _, all := p.Since(0); !all {
 				t.Error("not everybody is called changed")
 			}
 		})

@@ -1,0 +1,185 @@
+package audience_test
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"pgregory.net/rapid"
+
+	"github.com/codb-dev/codb/api/v1alpha1"
+	"github.com/codb-dev/codb/internal/audience"
+	"github.com/codb-dev/codb/internal/decision"
+	"github.com/codb-dev/codb/internal/feed"
+)
+
+// store tells changes as the real stores do, and forgets them as soon.
+type store struct {
+	feed.Log
+	records map[string]audience.Record
+}
+
+func (s *store) Principals() []string                  { return slices.Collect(maps.Keys(s.records)) }
+func (s *store) Get(id string) (audience.Record, bool) { r, ok := s.records[id]; return r, ok }
+
+func (s *store) put(id string, c *v1alpha1.CustomerConsent) {
+	s.records[id] = audience.Record{Version: s.Add(id), Consent: c}
+}
+
+func (s *store) remove(id string) {
+	s.Add(id)
+	delete(s.records, id)
+}
+
+// past counts contacts; an open run hides those of everybody.
+type past struct {
+	feed.Log
+	contacts map[string]uint64
+	hidden   bool
+}
+
+func (p *past) Version(id string) uint64 {
+	if p.hidden {
+		return 0
+	}
+	return p.contacts[id]
+}
+
+// Present says whom the open run has contacted, as a Ledger of running runs.
+func (p *past) Present(id string) bool { return p.contacts[id] > 0 }
+
+func (p *past) running() audience.Ledger {
+	if p.hidden {
+		return p
+	}
+	return nil
+}
+
+func (p *past) Contacts(id string) (decision.Contacts, uint64) {
+	c := decision.Contacts{}
+	for range p.Version(id) {
+		c.Sent = append(c.Sent, decision.Contact{})
+	}
+	return c, p.Version(id)
+}
+
+// rules: opted out denies, a pause holds until its end, three contacts hold
+// without an end.
+type rules struct{}
+
+func (rules) Digest() string { return "sha256:0" }
+
+func (rules) Judge(_ context.Context, q decision.Question) ([]decision.Answer, error) {
+	out := make([]decision.Answer, len(q.Subjects))
+	for i, s := range q.Subjects {
+		if s.Person.OptOut != nil {
+			out[i].Reasons = append(out[i].Reasons, decision.Reason{Code: "OptedOut", Verdict: v1alpha1.VerdictDeny})
+		}
+		if p := s.Person.Pause; p != nil && q.Now.UnixNano() >= p.From && q.Now.UnixNano() < p.Until {
+			until := time.Unix(0, p.Until).UTC()
+			out[i].Reasons = append(out[i].Reasons, decision.Reason{Code: "Paused", Verdict: v1alpha1.VerdictHold, Until: until})
+			out[i].StaleAt = until
+		}
+		if len(s.Contacts.Sent) >= 3 {
+			out[i].Reasons = append(out[i].Reasons, decision.Reason{Code: "FrequencyCapping", Verdict: v1alpha1.VerdictHold})
+		}
+	}
+	return out, nil
+}
+
+// Whatever happens in whatever order, the evaluation that follows changes says
+// what one says that begins anew.
+func TestFollowingChangesIsTheSameAsLookingAtEverybody(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		keep := rapid.SampledFrom([]int{0, 2, 1000}).Draw(t, "keep")
+		s := &store{Log: feed.Log{Keep: keep}, records: map[string]audience.Record{}}
+		p := &past{Log: feed.Log{Keep: keep}, contacts: map[string]uint64{}}
+		now := noon
+		var kept audience.Evaluation
+		look := func(e *audience.Evaluation) *decision.Tally {
+			tally, err := e.Refresh(context.Background(), audience.Asked{
+				Key: "k", Runs: fmt.Sprint(p.hidden), Now: now, Judge: rules{}, Records: s, Ledger: p, Running: p.running(),
+				Audience: &v1alpha1.Audience{Selector: &v1alpha1.AudienceSelector{Labels: []v1alpha1.LabelMatch{{Key: "in", Values: []string{"yes"}}}}},
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return tally
+		}
+		person := rapid.Custom(func(t *rapid.T) *v1alpha1.CustomerConsent {
+			c := &v1alpha1.CustomerConsent{ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{"in": rapid.SampledFrom([]string{"yes", "yes", "no"}).Draw(t, "in")}}}
+			if rapid.Bool().Draw(t, "out") {
+				c.Spec.OptOut = &v1alpha1.OptOut{Since: metav1.NewTime(noon)}
+			}
+			if m := rapid.IntRange(0, 5).Draw(t, "pause"); m > 0 {
+				c.Spec.Pause = &v1alpha1.Pause{From: metav1.NewTime(noon), Until: metav1.NewTime(noon.Add(time.Duration(m) * time.Minute))}
+			}
+			return c
+		})
+		id := rapid.StringMatching("c-[1-6]")
+		t.Repeat(map[string]func(*rapid.T){
+			"consent": func(t *rapid.T) { s.put(id.Draw(t, "id"), person.Draw(t, "person")) },
+			"erase": func(t *rapid.T) {
+				i := id.Draw(t, "id")
+				if p.hidden && p.Present(i) {
+					t.Skip("only who was there knows of somebody who is being contacted and has no record any more")
+				}
+				s.remove(i)
+			},
+			"contact": func(t *rapid.T) {
+				i := id.Draw(t, "id")
+				p.contacts[i]++
+				p.Add(i)
+			},
+			"run":  func(*rapid.T) { p.hidden = !p.hidden },
+			"wait": func(t *rapid.T) { now = now.Add(time.Duration(rapid.IntRange(1, 90).Draw(t, "seconds")) * time.Second) },
+			"lose": func(*rapid.T) { p.Forget() },
+			"": func(t *rapid.T) {
+				got, want := look(&kept), look(new(audience.Evaluation))
+				if diff := cmp.Diff(want.Counts, got.Counts); diff != "" {
+					t.Fatalf("counts (-anew +kept):\n%s", diff)
+				}
+				if diff := cmp.Diff(want.Reasons(), got.Reasons()); diff != "" {
+					t.Fatalf("reasons (-anew +kept):\n%s", diff)
+				}
+				if late := !want.StaleAt.IsZero() && (got.StaleAt.IsZero() || got.StaleAt.After(want.StaleAt)); late {
+					t.Fatalf("wakes at %s, must at %s", got.StaleAt, want.StaleAt)
+				}
+			},
+		})
+	})
+}
+
+// A change costs what it concerns: nobody else is looked at.
+func BenchmarkOneChangeOf(b *testing.B) {
+	for _, n := range []int{1_000, 20_000, 100_000} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			s := &store{Log: feed.Log{Keep: 1000}, records: map[string]audience.Record{}}
+			p := &past{Log: feed.Log{Keep: 1000}, contacts: map[string]uint64{}}
+			for i := range n {
+				s.put(fmt.Sprintf("c-%d", i), &v1alpha1.CustomerConsent{})
+			}
+			var e audience.Evaluation
+			a := audience.Asked{
+				Key: "k", Now: noon, Judge: rules{}, Records: s, Ledger: p, Audience: &v1alpha1.Audience{Everyone: &v1alpha1.Everyone{}},
+			}
+			look := func() {
+				if _, err := e.Refresh(context.Background(), a); err != nil {
+					b.Fatal(err)
+				}
+			}
+			look()
+			out := &v1alpha1.CustomerConsent{Spec: v1alpha1.CustomerConsentSpec{OptOut: &v1alpha1.OptOut{Since: metav1.NewTime(noon)}}}
+			b.ResetTimer()
+			for i := range b.N {
+				s.put(fmt.Sprintf("c-%d", i%n), out)
+				look()
+			}
+		})
+	}
+}
