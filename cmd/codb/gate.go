@@ -12,7 +12,6 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 	"k8s.io/client-go/rest"
-	"k8s.io/klog/v2/textlogger"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
@@ -72,7 +71,7 @@ func gateCommand() *cobra.Command {
 	c.Flags().DurationVar(&o.life, "certificate-life", certificateLife, "how long a certificate is good for; it is renewed when less than half is left")
 	c.Flags().StringVar(&o.customers, "customers-namespace", v1alpha1.CustomersNamespace, "namespace of the CustomerConsents")
 	c.RunE = func(cmd *cobra.Command, _ []string) error {
-		ctrl.SetLogger(textlogger.NewLogger(textlogger.NewConfig()))
+		ctrl.SetLogger(newLogger())
 		cfg, err := ctrl.GetConfig()
 		if err != nil {
 			return fmt.Errorf("find the cluster: %w", err)

@@ -15,7 +15,6 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/selection"
 	"k8s.io/client-go/rest"
-	"k8s.io/klog/v2/textlogger"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
@@ -82,7 +81,7 @@ func operatorCommand() *cobra.Command {
 
 // runOperator runs until ctx ends. extra, if any, runs beside it.
 func runOperator(ctx context.Context, cfg *rest.Config, o operatorOptions, extra manager.Runnable) error {
-	ctrl.SetLogger(textlogger.NewLogger(textlogger.NewConfig()))
+	ctrl.SetLogger(newLogger())
 	cfg = rest.CopyConfig(cfg)
 	cfg.QPS, cfg.Burst = 200, 400 // the apiserver's own fairness is the limit, not a queue in here
 	mgr, certs, err := newManager(cfg, &o)

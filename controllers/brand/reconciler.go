@@ -18,6 +18,7 @@ import (
 	"k8s.io/client-go/tools/events"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/codb-dev/codb/api/v1alpha1"
 )
@@ -41,10 +42,14 @@ func (r *Reconciler) Reconcile(ctx context.Context, b *v1alpha1.Brand) (ctrl.Res
 	found, err := r.enforce(ctx, b)
 	b.Status.ObservedGeneration = b.Generation
 	meta.SetStatusCondition(&b.Status.Conditions, ready(b, found))
-	if perr := r.patchStatus(ctx, before, b); perr != nil {
+	perr := r.patchStatus(ctx, before, b)
+	if apierrors.IsConflict(perr) {
+		return ctrl.Result{}, err // the newer state has woken us already
+	}
+	if perr != nil {
 		return ctrl.Result{}, errors.Join(err, perr)
 	}
-	r.announce(before, b)
+	r.announce(ctx, before, b)
 	return ctrl.Result{}, err
 }
 
@@ -159,7 +164,7 @@ func (r *Reconciler) patchStatus(ctx context.Context, before, b *v1alpha1.Brand)
 }
 
 // announce tells people of a condition that changed, once.
-func (r *Reconciler) announce(before, b *v1alpha1.Brand) {
+func (r *Reconciler) announce(ctx context.Context, before, b *v1alpha1.Brand) {
 	was := meta.FindStatusCondition(before.Status.Conditions, v1alpha1.ConditionReady)
 	is := meta.FindStatusCondition(b.Status.Conditions, v1alpha1.ConditionReady)
 	if was != nil && was.Status == is.Status && was.Reason == is.Reason {
@@ -169,5 +174,6 @@ func (r *Reconciler) announce(before, b *v1alpha1.Brand) {
 	if is.Status != metav1.ConditionTrue {
 		kind = corev1.EventTypeWarning
 	}
+	log.FromContext(ctx).Info("Brand changed", "reason", is.Reason)
 	r.Events.Eventf(b, nil, kind, is.Reason, "Enforce", "%s", is.Message)
 }

@@ -19,6 +19,7 @@ import (
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/codb-dev/codb/api/v1alpha1"
 	"github.com/codb-dev/codb/internal/audience"
@@ -142,7 +143,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	if perr := r.patchStatus(ctx, before, c); perr != nil {
 		err = errors.Join(err, perr)
 	} else {
-		r.announce(before, c)
+		r.announce(ctx, before, c)
 	}
 	switch {
 	case apierrors.IsConflict(err), errors.Is(err, errMoved): // somebody was faster; nothing is wrong
@@ -198,7 +199,10 @@ func (r *Reconciler) writeStatus(ctx context.Context, before, c *v1alpha1.Campai
 }
 
 // announce tells people of a verdict that changed, once.
-func (r *Reconciler) announce(before, c *v1alpha1.Campaign) {
+func (r *Reconciler) announce(ctx context.Context, before, c *v1alpha1.Campaign) {
+	if before.Status.Workload != c.Status.Workload {
+		log.FromContext(ctx).Info("Workload changed", "was", before.Status.Workload, "is", c.Status.Workload)
+	}
 	was := meta.FindStatusCondition(before.Status.Conditions, v1alpha1.ConditionPermitted)
 	is := meta.FindStatusCondition(c.Status.Conditions, v1alpha1.ConditionPermitted)
 	if is == nil || (was != nil && was.Status == is.Status && was.Reason == is.Reason) {
@@ -208,5 +212,6 @@ func (r *Reconciler) announce(before, c *v1alpha1.Campaign) {
 	if is.Status != metav1.ConditionTrue {
 		kind = "Warning"
 	}
+	log.FromContext(ctx).Info("Verdict changed", "verdict", c.Status.Verdict, "reason", is.Reason, "decision", c.Status.Decision)
 	r.Events.Eventf(c, nil, kind, is.Reason, "Decide", "%s", is.Message)
 }

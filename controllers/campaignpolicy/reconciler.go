@@ -20,6 +20,7 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 
 	"github.com/codb-dev/codb/api/v1alpha1"
@@ -71,7 +72,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		return ctrl.Result{}, err // the newer state has woken us already
 	}
 	if perr == nil {
-		r.announce(before, p)
+		r.announce(ctx, before, p)
 	}
 	return ctrl.Result{}, errors.Join(err, perr)
 }
@@ -226,7 +227,7 @@ func (r *Reconciler) patchStatus(ctx context.Context, before, p *v1alpha1.Campai
 	return nil
 }
 
-func (r *Reconciler) announce(before, p *v1alpha1.CampaignPolicy) {
+func (r *Reconciler) announce(ctx context.Context, before, p *v1alpha1.CampaignPolicy) {
 	was := meta.FindStatusCondition(before.Status.Conditions, v1alpha1.ConditionReady)
 	is := meta.FindStatusCondition(p.Status.Conditions, v1alpha1.ConditionReady)
 	if is == nil || (was != nil && was.Status == is.Status && was.Reason == is.Reason && was.ObservedGeneration == is.ObservedGeneration) {
@@ -236,6 +237,7 @@ func (r *Reconciler) announce(before, p *v1alpha1.CampaignPolicy) {
 	if is.Status != metav1.ConditionTrue {
 		kind = "Warning"
 	}
+	log.FromContext(ctx).Info("Policy changed", "reason", is.Reason, "tests", p.Status.Tests)
 	r.Events.Eventf(p, nil, kind, is.Reason, "Compile", "%s", is.Message)
 }
 
