@@ -17,7 +17,7 @@ type serverMetrics struct {
 
 func newServerMetrics(r prometheus.Registerer) *serverMetrics {
 	f := promauto.With(r)
-	return &serverMetrics{
+	m := &serverMetrics{
 		requests: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "consent_gate_requests_total", Help: "Requests answered, by route and status.",
 		}, []string{"route", "code"}),
@@ -32,6 +32,10 @@ func newServerMetrics(r prometheus.Registerer) *serverMetrics {
 			Name: "consent_gate_requests_in_flight", Help: "Requests being answered now.",
 		}),
 	}
+	for _, reason := range []string{"unauthenticated", "forbidden", "unknown"} {
+		m.refusals.WithLabelValues(reason) // so that the first refusal is an increase
+	}
+	return m
 }
 
 func (m *serverMetrics) observe(route, code string, d time.Duration) {
