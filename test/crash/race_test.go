@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -13,6 +14,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/resourceversion"
 	"k8s.io/client-go/tools/events"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -115,12 +117,16 @@ func (r *runner) trial() (let, wrong bool) {
 	r.must(env.Client.Create(r.ctx, job(r.key, name)))
 	var acknowledged time.Time
 	withdrawn := make(chan error, 1)
-	go func() {
-		pause(r.ctx, 3*r.took/2+time.Millisecond)
+	withdraw := func() {
 		err := r.says(&v1alpha1.OptOut{Since: metav1.Now()})
 		acknowledged = time.Now()
 		withdrawn <- err
-	}()
+	}
+	if r.trials%2 == 0 { // at the worst moment
+		r.fenced.just = withdraw
+	} else { // anywhere on the way of a release
+		go func() { pause(r.ctx, 3*r.took/2+time.Millisecond); withdraw() }()
+	}
 	started := time.Now()
 	r.look()
 	took := time.Since(started)
@@ -139,7 +145,7 @@ func (r *runner) trial() (let, wrong bool) {
 			} else if took > r.took {
 				r.took += (took - r.took) / 4
 			}
-			wrong = let && (acknowledged.Before(began) || !before(revision, version))
+			wrong = let && (acknowledged.Before(began) || before(version, revision))
 			if wrong {
 				r.Logf("trial %s: withdrawn at %s, acknowledged %s before the fence; released on %s", name, version, began.Sub(acknowledged), revision)
 			}
@@ -188,26 +194,25 @@ func pause(ctx context.Context, most time.Duration) {
 	}
 }
 
-// before says whether the revision of a release is older than a version.
-func before(revision, version string) bool {
-	var id string
-	var at, v int64
-	if _, err := fmt.Sscanf(revision, "cr-%8s-%d", &id, &at); err != nil {
-		return false
-	}
-	if _, err := fmt.Sscan(version, &v); err != nil {
-		return false
-	}
-	return at < v
+// before says whether a withdrawal's version is one that the revision of a
+// release claims to contain.
+func before(version, revision string) bool {
+	n, err := resourceversion.CompareResourceVersion(version, revision[strings.LastIndexByte(revision, '-')+1:])
+	return err != nil || n <= 0
 }
 
 // fenced is the store, and knows when the latest fence was asked for.
 type fenced struct {
 	*consentstore.Store
 	began time.Time
+	just  func() // happens, and is acknowledged, just before the next fence
 }
 
 func (f *fenced) Fence(ctx context.Context) (string, error) {
+	if f.just != nil {
+		f.just()
+		f.just = nil
+	}
 	f.began = time.Now()
 	return f.Store.Fence(ctx)
 }
@@ -264,5 +269,6 @@ func (nobody) Record(context.Context, controller.Released) error {
 }
 func (nobody) Changed() <-chan struct{}                        { return nil }
 func (nobody) Contacts(string) (c decision.Contacts, v uint64) { return c, 0 }
+func (nobody) Since(uint64) ([]string, uint64, bool)           { return nil, 1, false }
 func (nobody) Version(string) uint64                           { return 0 }
 func (nobody) Present(string) bool                             { return false }
