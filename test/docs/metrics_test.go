@@ -19,6 +19,16 @@ var (
 	suffix     = regexp.MustCompile(`_(bucket|sum|count)$`)
 )
 
+// moved are samples that a reader of all pages has moved.
+var moved = []string{
+	`consent_admission_in_force`, `consent_consents`, `consent_store_synced`, `consent_store_proven_timestamp_seconds`,
+	`consent_policies{in_force="latest"}`, `consent_releases_total`, `consent_evaluated_customers_total`,
+	`consent_decisions_total{verdict="Allowed"}`, `consent_decisions_total{verdict="Held"}`,
+	`consent_holds_total{reason="by_hand"}`, `consent_holds_total{reason="withdrawn"}`,
+	`consent_withdrawal_to_hold_seconds_count`, `consent_decision_duration_seconds_count`, `consent_evaluation_duration_seconds_count`,
+	`consent_fence_duration_seconds_count{result="passed"}`, `consent_campaigns{verdict="Blocked",workload="Suspended"}`,
+}
+
 // compareMetrics wants docs/operations.md to have every metric that codb
 // serves and no other, and every alert to ask for one of them.
 func (w *terminal) compareMetrics(t *testing.T) {
@@ -31,6 +41,11 @@ func (w *terminal) compareMetrics(t *testing.T) {
 	raw, err := io.ReadAll(resp.Body)
 	if err != nil {
 		t.Fatal(err)
+	}
+	for _, sample := range moved {
+		if !regexp.MustCompile(`(?m)^` + regexp.QuoteMeta(sample) + ` [1-9]`).Match(raw) {
+			t.Errorf("all pages were typed, and %s stands at zero", sample)
+		}
 	}
 	has := names(served, string(raw))
 	page, err := os.ReadFile(filepath.Join(root, "docs", "operations.md"))
