@@ -30,19 +30,21 @@ codb_log() {
 	fi
 }
 install_as_pods() { # the image that is running is left alone
-	go -C hack/image run . >"$state/digest.new" && go run ./hack/up load "$name" dist/codb.tar 2>"$state/load.log" || return 1
+	go -C hack/image run . >"$state/digest.new"
+	go run ./hack/up load "$name" dist/codb.tar 2>"$state/load.log" || { cat "$state/load.log" >&2; return 1; }
 	if kubectl get validatingwebhookconfiguration codb-policies -o 'jsonpath={.webhooks[*].clientConfig.url}' 2>/dev/null | grep -q .; then
 		kubectl delete validatingwebhookconfiguration codb-policies >/dev/null # of a codb outside the cluster
 	fi
 	printf '%s$ kubectl apply -k config/trial%s\n' "$dim" "$plain"
-	kubectl apply -k config/trial >"$state/apply.log"
+	kubectl apply -k config/trial >"$state/apply.log" 2>"$state/apply.err" || { cat "$state/apply.err" >&2; return 1; }
 	echo "$(wc -l <"$state/apply.log") objects are in place"
 	if [ -f "$state/digest" ] && ! cmp -s "$state/digest" "$state/digest.new"; then
 		kubectl -n codb-system rollout restart deploy/codb-operator sts/codb-gate >/dev/null
 	fi
 	mv "$state/digest.new" "$state/digest"
-	kubectl -n codb-system rollout status --timeout=180s sts/codb-gate >/dev/null
-	kubectl -n codb-system rollout status --timeout=180s deploy/codb-operator >/dev/null
+	for each in sts/codb-gate deploy/codb-operator; do
+		kubectl -n codb-system rollout status --timeout=180s "$each" >/dev/null || { codb_log >&2; return 1; }
+	done
 	show -n codb-system get pods
 	kubectl wait --for=create --timeout=60s campol/baseline >/dev/null
 }
@@ -97,6 +99,10 @@ show apply -f config/samples/acme-marketing.yaml -f config/samples/brand-acme.ya
 show wait --for=condition=Ready --timeout=60s campol/baseline brand/acme
 show get campol,brand
 
+# What an earlier demo did is taken back, or its newsletter would never run again.
+kubectl delete --ignore-not-found -f hack/demo/campaigns.yaml >/dev/null
+[ ! -f "$state/opted-out" ] || kubectl -n codb-customers delete cc --ignore-not-found "$(cat "$state/opted-out")" >/dev/null
+
 say "$customers customers of a real bank's campaign, with the calls they had (test/data/README.md)"
 [ -f "$state/as-of" ] || date -u +%F >"$state/as-of" # a second import must say the same of the past
 bin/codb import bank --limit "$customers" --profile demo --brand acme --as-of "$(cat "$state/as-of")"
@@ -116,6 +122,7 @@ show -n acme-marketing patch job cold-calls -p '{"spec":{"suspend":false}}' 2>&1
 show -n acme-marketing run sender --image=localhost/codb-busy:dev -- sleep 1m 2>&1 || true
 
 someone=$(kubectl -n codb-customers get cc -l import.consent.codb.dev/segment=newsletter -o 'jsonpath={.items[0].metadata.name}')
+echo "$someone" >"$state/opted-out"
 say "One customer of the newsletter opts out"
 show -n codb-customers patch cc "$someone" --type=merge -p '{"spec":{"optOut":{"since":"'"$(date -u +%FT%TZ)"'"}}}'
 until_true 60 "the newsletter to stop" verdict newsletter PartlyAllowed/Suspended
