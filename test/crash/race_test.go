@@ -3,7 +3,9 @@ package crash
 import (
 	"context"
 	"fmt"
+	"io"
 	"math/rand/v2"
+	"net/http"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -15,6 +17,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/resourceversion"
+	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/events"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -41,7 +44,9 @@ func TestAWithdrawalRacesARelease(t *testing.T) {
 	store := consentstore.New(env.As(t, v1alpha1.OperatorUsername, "system:masters"), v1alpha1.CustomersNamespace)
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
-	c, err := cache.New(env.Config, cache.Options{Scheme: env.Scheme, DefaultNamespaces: map[string]cache.Config{v1alpha1.CustomersNamespace: {}}})
+	slow := rest.CopyConfig(env.Config)
+	slow.Wrap(func(rt http.RoundTripper) http.RoundTripper { return lagging{rt} })
+	c, err := cache.New(slow, cache.Options{Scheme: env.Scheme, DefaultNamespaces: map[string]cache.Config{v1alpha1.CustomersNamespace: {}}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -192,6 +197,25 @@ func pause(ctx context.Context, most time.Duration) {
 	case <-ctx.Done():
 	case <-time.After(rand.N(most)):
 	}
+}
+
+// lagging delivers what is watched late, as a busy network or apiserver does.
+type lagging struct{ http.RoundTripper }
+
+func (l lagging) RoundTrip(req *http.Request) (*http.Response, error) {
+	answer, err := l.RoundTripper.RoundTrip(req)
+	if err == nil && req.URL.Query().Has("watch") {
+		answer.Body = late{answer.Body}
+	}
+	return answer, err
+}
+
+type late struct{ io.ReadCloser }
+
+func (l late) Read(p []byte) (int, error) {
+	n, err := l.ReadCloser.Read(p)
+	pause(context.Background(), 60*time.Millisecond)
+	return n, err
 }
 
 // before says whether a withdrawal's version is one that the revision of a
