@@ -3,6 +3,7 @@
 package consentreview
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/go-logr/logr"
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -19,6 +21,7 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
@@ -82,7 +85,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, q *v1alpha1.ConsentReview) (
 		if apierrors.IsConflict(err) {
 			err = nil
 		}
-		return reconcile.Result{}, client.IgnoreNotFound(err)
+		return reconcile.Result{}, nameless("delete a question", client.IgnoreNotFound(err))
 	}
 	if q.Status.Verdict != "" {
 		return reconcile.Result{RequeueAfter: left}, nil
@@ -101,7 +104,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, q *v1alpha1.ConsentReview) (
 	}
 	if !equality.Semantic.DeepEqual(before.Status, q.Status) {
 		if perr := r.Client.Status().Patch(ctx, q, client.MergeFrom(before)); client.IgnoreNotFound(perr) != nil {
-			return reconcile.Result{}, errors.Join(err, fmt.Errorf("write status: %w", perr))
+			return reconcile.Result{}, errors.Join(err, nameless("write an answer", perr))
 		}
 	}
 	return reconcile.Result{RequeueAfter: left}, err
@@ -233,10 +236,26 @@ func set(q *v1alpha1.ConsentReview, status metav1.ConditionStatus, reason, messa
 	})
 }
 
+// nameless says what went wrong without the apiserver's own words, which spell
+// out the question's name and address.
+func nameless(doing string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s: %s", doing, cmp.Or(string(apierrors.ReasonForError(err)), fmt.Sprintf("%T", err)))
+}
+
 // SetupWithManager registers the reconciler.
 func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("consentreview").
 		For(&v1alpha1.ConsentReview{}, builder.WithPredicates(predicate.GenerationChangedPredicate{})).
+		WithOptions(controller.Options{
+			// The usual one names the question, and people name questions after whom
+			// they ask about.
+			LogConstructor: func(*reconcile.Request) logr.Logger {
+				return mgr.GetLogger().WithValues("controller", "consentreview")
+			},
+		}).
 		Complete(reconcile.AsReconciler(mgr.GetClient(), r))
 }

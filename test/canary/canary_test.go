@@ -79,7 +79,7 @@ func (b *brood) live() {
 	b.becomes(mixed, v1alpha1.CampaignPartlyAllowed, v1alpha1.WorkloadSuspended)
 
 	for i, who := range []string{person, refused, "c-kanarienvogel-of-nobody"} {
-		b.review(fmt.Sprintf("why-%d", i), who)
+		b.review(fmt.Sprintf("why-%d-%s", i, who), who) // people do name questions so
 	}
 	b.overrun()
 
