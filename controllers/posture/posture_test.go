@@ -148,7 +148,7 @@ func TestWhatIsFound(t *testing.T) {
 		"AnUngatedOne":    {objects: []client.Object{namespace("acme", false), brand("acme")}, want: []string{"Warning NamespaceUngated"}},
 		"AJobOutside":     {objects: []client.Object{namespace("free", false), job("free", true, released)}, want: []string{"Warning WorkloadOutside"}},
 		"AJobThatRuns":    {objects: []client.Object{namespace("acme", true), job("acme", false, nil)}, want: []string{"Warning WorkloadUnproven"}},
-		"ACronJobThat":    {objects: []client.Object{namespace("acme", true), cron}, want: []string{"Warning WorkloadUnproven"}},
+		"ACronJobTicks":   {objects: []client.Object{namespace("acme", true), cron}, want: []string{"Warning WorkloadUnproven"}},
 		"ABarePod":        {objects: []client.Object{namespace("acme", true), pod("acme", "")}, want: []string{"Warning PodsOutOfHand"}},
 		"AnOrphan":        {objects: []client.Object{namespace("acme", true), job("acme", true, nil), pod("acme", "gone")}, want: []string{"Warning PodsOutOfHand"}},
 		"NotInForce":      {admission: fmt.Errorf("%w: x", admission.ErrNotInForce), want: []string{"Warning AdmissionNotInForce"}},

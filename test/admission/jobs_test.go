@@ -1,11 +1,13 @@
 package admission_test
 
 import (
+	"context"
 	"maps"
 	"testing"
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -47,6 +49,10 @@ func TestJobsAreBornWithinBounds(t *testing.T) {
 		"AsTheCronJobMakesIt":       {cronController, with(func(j *batchv1.Job) { j.OwnerReferences = []metav1.OwnerReference{cron} }), "", ""},
 		"SevenRetries":              {root, with(func(j *batchv1.Job) { j.Spec.BackoffLimit = ptr.To[int32](7) }), "templates", "spec.backoffLimit: 7: each retry may contact people again; set at most 6"},
 		"SixRetries":                {root, with(func(j *batchv1.Job) { j.Spec.BackoffLimit = ptr.To[int32](6) }), "", ""},
+		"SevenRetriesOfAnIndex":     {root, with(retriesOfAnIndex(7)), "templates", "spec.backoffLimitPerIndex: 7: each retry of an index"},
+		"SixRetriesOfAnIndex":       {root, with(retriesOfAnIndex(6)), "", ""},
+		"FailuresIgnored":           {root, with(onFailure(batchv1.PodFailurePolicyActionIgnore)), "templates", "failures that are ignored are retried without end"},
+		"FailuresCounted":           {root, with(onFailure(batchv1.PodFailurePolicyActionCount)), "", ""},
 		"ManagedBySomebodyElse":     {root, with(func(j *batchv1.Job) { j.Spec.ManagedBy = ptr.To("acme.example/runner") }), "templates", "spec.managedBy: acme.example/runner"},
 		"ManagedByKubernetes":       {root, with(func(j *batchv1.Job) { j.Spec.ManagedBy = ptr.To(batchv1.JobControllerName) }), "", ""},
 		"WithASelectorOfItsOwn":     {root, with(manualSelector), "templates", "spec.manualSelector"},
@@ -70,6 +76,21 @@ func TestJobsAreBornWithinBounds(t *testing.T) {
 		"OnNodesOfAKind":            {root, pod(func(p *corev1.PodSpec) { p.NodeSelector = map[string]string{"disk": "fast"} }), "", ""},
 		"HostPathByTheOperator":     {operator, volume(corev1.VolumeSource{HostPath: &corev1.HostPathVolumeSource{Path: "/"}}), "templates", "hostPath"},
 	})
+}
+
+func retriesOfAnIndex(n int32) func(*batchv1.Job) {
+	return func(j *batchv1.Job) {
+		j.Spec.CompletionMode, j.Spec.Completions, j.Spec.BackoffLimitPerIndex = ptr.To(batchv1.IndexedCompletion), ptr.To[int32](1), &n
+		j.Spec.BackoffLimit = ptr.To[int32](6) // else Kubernetes takes all the retries there are
+	}
+}
+
+func onFailure(action batchv1.PodFailurePolicyAction) func(*batchv1.Job) {
+	return func(j *batchv1.Job) {
+		j.Spec.PodFailurePolicy = &batchv1.PodFailurePolicy{Rules: []batchv1.PodFailurePolicyRule{{
+			Action: action, OnPodConditions: []batchv1.PodFailurePolicyOnPodConditionsPattern{{Type: corev1.DisruptionTarget, Status: corev1.ConditionTrue}},
+		}}}
+	}
 }
 
 func asMade(j *batchv1.Job) {
@@ -250,5 +271,19 @@ func TestPodsGoWithTheirJob(t *testing.T) {
 		"MadeToLinger":       {root, patch(released, keep), "removal", lingers},
 		"MadeToOrphan":       {root, patch(released, "{'metadata':{'finalizers':['orphan']}}"), "removal", lingers},
 		"LingerThroughCodb":  {operator, patch(released, keep), "removal", lingers},
+	})
+	t.Run("KubernetesCleansUp", func(t *testing.T) { kubernetesCleansUp(t, ns, released) })
+}
+
+// kubernetesCleansUp ends the namespace with a Job in it that runs: what keeps
+// Jobs from being orphaned lets the namespace and garbage controllers work.
+func kubernetesCleansUp(t *testing.T, ns string, running *batchv1.Job) {
+	podsOf(t, running, 1)
+	gone := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: ns}}
+	if err := root.client(t).Delete(t.Context(), gone); err != nil {
+		t.Fatal(err)
+	}
+	await(t, func(ctx context.Context) bool {
+		return apierrors.IsNotFound(env.Client.Get(ctx, client.ObjectKeyFromObject(gone), gone))
 	})
 }

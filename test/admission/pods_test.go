@@ -55,6 +55,15 @@ func TestPodsStayInTheHandsOfTheirJob(t *testing.T) {
 	bind := func(t *testing.T, c client.Client) error {
 		return c.SubResource("binding").Create(t.Context(), pod.DeepCopy(), binding.DeepCopy(), client.DryRunAll)
 	}
+	// One that is on a node: what is on none goes at once, whatever is asked.
+	other := job(ns, "placed")
+	store(t, root, other)
+	releaseNow(t, other)
+	placed := podsOf(t, other, 1)[0]
+	place := &corev1.Binding{ObjectMeta: metav1.ObjectMeta{Name: placed.Name, Namespace: ns}, Target: corev1.ObjectReference{Kind: "Node", Name: "one"}}
+	if err := scheduler.client(t).SubResource("binding").Create(t.Context(), placed.DeepCopy(), place); err != nil {
+		t.Fatal(err)
+	}
 	ephemeral := "{'spec':{'ephemeralContainers':[{'name':'e','image':'e'}]}}"
 	runTrials(t, map[string]trial{
 		"SwapTheImage":                {root, patch(&pod, "{'spec':{'containers':[{'name':'sender','image':'other','resources':{'requests':{'cpu':'100m'}}}]}}"), "pods", "spec: a campaign's pod is not changed while it runs"},
@@ -78,7 +87,16 @@ func TestPodsStayInTheHandsOfTheirJob(t *testing.T) {
 		"Evict": {root, func(t *testing.T, c client.Client) error {
 			return c.SubResource("eviction").Create(t.Context(), pod.DeepCopy(), &policyv1.Eviction{}, client.DryRunAll)
 		}, "", ""},
-		"Delete":      {root, remove(&pod), "", ""},
+		"EvictSlowly": {root, func(t *testing.T, c client.Client) error {
+			slow := &policyv1.Eviction{DeleteOptions: &metav1.DeleteOptions{GracePeriodSeconds: ptr.To[int64](31)}}
+			return c.SubResource("eviction").Create(t.Context(), pod.DeepCopy(), slow, client.DryRunAll)
+		}, "removal", "gracePeriodSeconds: 31: a pod that stops slowly"},
+		"Delete":       {root, remove(&pod), "", ""},
+		"DeleteInTime": {root, removeWithin(&placed, 30), "", ""},
+		"DeleteSlowly": {root, removeWithin(&placed, 86400), "removal", "gracePeriodSeconds: 86400: a pod that stops slowly goes on contacting people"},
+		"DeleteAllSlowly": {root, func(t *testing.T, c client.Client) error {
+			return c.DeleteAllOf(t.Context(), &corev1.Pod{}, client.InNamespace(ns), client.GracePeriodSeconds(31), client.DryRunAll)
+		}, "removal", "a pod that stops slowly"},
 		"Exec":        {root, connect(pod, "exec"), "pods", "pods/exec: nobody reaches into a campaign's pod"},
 		"Attach":      {root, connect(pod, "attach"), "pods", "pods/attach"},
 		"PortForward": {root, connect(pod, "portforward"), "pods", "pods/portforward"},
@@ -91,6 +109,12 @@ func TestPodsStayInTheHandsOfTheirJob(t *testing.T) {
 			return clients.CoreV1().RESTClient().Get().Namespace(ns).Resource("services").Name("any").SubResource("proxy").Do(t.Context()).Error()
 		}, "pods", "services/proxy: nobody reaches into a campaign's pod"},
 	})
+}
+
+func removeWithin(obj client.Object, seconds int64) attempt {
+	return func(t *testing.T, c client.Client) error {
+		return c.Delete(t.Context(), obj.DeepCopyObject().(client.Object), client.GracePeriodSeconds(seconds), client.DryRunAll)
+	}
 }
 
 // connect opens a connection into a pod, as kubectl exec and its kin do.

@@ -2,9 +2,13 @@ package apiserver
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	consentv1 "github.com/codb-dev/codb/api/v1alpha1"
@@ -31,6 +35,20 @@ func (e *Env) Install(ctx context.Context, o Options) error {
 	return e.awaitAdmission(ctx, o)
 }
 
+// mutates says whether a Job that wants to run is suspended, and not refused.
+func mutates(ctx context.Context, c client.Client) error {
+	j := &batchv1.Job{ObjectMeta: metav1.ObjectMeta{
+		Namespace: admission.Namespace, Name: "mutates", Labels: map[string]string{consentv1.LabelCampaign: "none"},
+	}}
+	j.Spec.Template.Spec = corev1.PodSpec{
+		RestartPolicy: corev1.RestartPolicyNever, Containers: []corev1.Container{{Name: "c", Image: "example.com/none"}},
+	}
+	cron := &batchv1.CronJob{ObjectMeta: j.ObjectMeta, Spec: batchv1.CronJobSpec{
+		Schedule: "0 0 1 1 *", JobTemplate: batchv1.JobTemplateSpec{Spec: j.Spec},
+	}}
+	return errors.Join(c.Create(ctx, j, client.DryRunAll), c.Create(ctx, cron, client.DryRunAll))
+}
+
 // awaitAdmission asks until the policies are in force: the apiserver takes
 // them up some hundred milliseconds after they are stored.
 func (e *Env) awaitAdmission(ctx context.Context, o Options) error {
@@ -47,6 +65,9 @@ func (e *Env) awaitAdmission(ctx context.Context, o Options) error {
 	var last error
 	for {
 		err := admission.Probe(ctx, c)
+		if err == nil && !o.NoMutation {
+			err = mutates(ctx, c)
+		}
 		if err == nil {
 			return nil
 		}

@@ -184,7 +184,7 @@ func (w *world) pods() map[string]row {
 			out, err := env.Kubectl(t, "debug", "--namespace="+marketing, w.pod.Name, "--image=e", "--attach=false")
 			return wrap(err, out)
 		}, noReach},
-		"Resize":                {root, patchSub("resize", &w.pod, "{'spec':{'containers':[{'name':'sender','image':'sender','resources':{'requests':{'cpu':'9','memory':'64Mi'},'limits':{'memory':'256Mi'}}}]}}"), "pods/resize: " + noReach},
+		"Resize":                {root, patchSub("resize", &w.held, "{}"), "pods/resize: " + noReach},
 		"BindByHand":            {root, bindPod, "only the scheduler places a campaign's pod"},
 		"BindTheOldWay":         {root, create(binding), "only the scheduler places a campaign's pod"},
 		"RemoveASchedulingGate": {admin, update(&w.held, ungate), "spec: a campaign's pod is not changed while it runs"},
@@ -194,6 +194,7 @@ func (w *world) pods() map[string]row {
 		"PodLeavesItsCampaign":  {admin, patch(&w.pod, "{'metadata':{'labels':{'consent.codb.dev/campaign':null}}}"), inHand},
 		"PodLeavesTheCount":     {admin, patch(&w.pod, "{'metadata':{'finalizers':null}}"), inHand},
 		"ReadTheLog":            {admin, raw(admin, "/api/v1/namespaces/"+marketing+"/pods/"+w.pod.Name+"/status"), ""},
+		"DeleteAPodSlowly":      {admin, kubectl("delete", "pod", w.pod.Name, "--grace-period=86400", "--wait=false"), "a pod that stops slowly goes on contacting people"},
 		"DeleteAPod":            {admin, remove(&w.pod, client.DryRunAll), ""},
 	}
 }

@@ -73,6 +73,12 @@ func newWorld(t *testing.T) *world {
 	w.running, w.gated, w.blocked = get[batchv1.Job](t, "spring"), get[batchv1.Job](t, "own"), get[batchv1.Job](t, "blocked")
 	w.weekly, w.late = get[batchv1.CronJob](t, "weekly"), get[batchv1.CronJob](t, "late")
 	w.pod, w.held = podOf(t, w.running), podOf(t, w.gated)
+	scheduler := who{"system:kube-scheduler", root.groups}
+	place := &corev1.Binding{ObjectMeta: meta(marketing, w.pod.Name), Target: corev1.ObjectReference{Kind: "Node", Name: "one"}}
+	if err := scheduler.client(t).SubResource("binding").Create(t.Context(), w.pod.DeepCopy(), place); err != nil {
+		t.Fatal(err)
+	}
+	w.pod = podOf(t, w.running)
 	return w
 }
 
