@@ -12,7 +12,6 @@ import (
 	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/events"
@@ -415,5 +414,3 @@ func (w *world) noEvidence() (wrong []error) {
 }
 
 var errDown = errors.New("it is down")
-
-func isGone(err error) bool { return apierrors.IsNotFound(err) }
