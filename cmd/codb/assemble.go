@@ -97,10 +97,10 @@ func assemble(ctx context.Context, mgr manager.Manager, cfg *rest.Config, o oper
 	}); err != nil {
 		return err
 	}
-	if err := mgr.AddReadyzCheck("admission", func(req *http.Request) error { return inForce(req.Context()) }); err != nil {
+	if err := mgr.AddReadyzCheck("admission", explained("admission", inForce)); err != nil {
 		return err
 	}
-	if err := mgr.AddReadyzCheck("clock", func(req *http.Request) error { return onTime(req.Context()) }); err != nil {
+	if err := mgr.AddReadyzCheck("clock", explained("clock", onTime)); err != nil {
 		return err
 	}
 	for _, c := range []interface{ SetupWithManager(ctrl.Manager) error }{

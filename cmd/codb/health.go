@@ -13,6 +13,8 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/leaderelection/resourcelock"
 	"k8s.io/utils/clock"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/healthz"
 
 	"github.com/codb-dev/codb/api/v1alpha1"
 )
@@ -127,6 +129,29 @@ func (s *serverTime) agrees(ctx context.Context) error {
 		return fmt.Errorf("this machine's clock is %s behind the apiserver's; nothing is released until they agree: check NTP", behind.Round(time.Second))
 	}
 	return nil
+}
+
+// explained logs why a check fails, once for each reason: a probe's answer
+// withholds it.
+func explained(name string, check func(context.Context) error) healthz.Checker {
+	var (
+		mu   sync.Mutex
+		said string
+	)
+	return func(req *http.Request) error {
+		err := check(req.Context())
+		reason := ""
+		if err != nil {
+			reason = err.Error()
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		if reason != said && reason != "" && req.Context().Err() == nil {
+			ctrl.Log.WithName("ready").Info("not ready, and nothing is released", "check", name, "reason", reason)
+		}
+		said = reason
+		return err
+	}
 }
 
 // serveProbes answers the probes of a process that is no manager.
