@@ -44,10 +44,16 @@ generate: ## write the CRDs, deepcopy functions and reference pages anew
 	gofmt -w api
 
 .PHONY: verify
-verify: generate ## fail if anything generated, formatted or vetted differs from what is committed
+verify: generate ## generate, format, vet and lint, then fail on what differs from what is committed
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); exit 1; }
 	go vet ./...
+	$(TOOL) golangci-lint run ./...
+	go test ./internal/arch ./hack/apidocs ./hack/chart ./test/threats
 	git diff --exit-code
+
+.PHONY: e2e
+e2e: ## stories on a real node, as root: install, upgrade, failover, uninstall
+	@hack/e2e.sh
 
 .PHONY: bench
 bench: ## measure; docs/benchmarks.md says what and how

@@ -51,7 +51,7 @@ func assemble(ctx context.Context, mgr manager.Manager, cfg *rest.Config, o oper
 	if err := consents.Watch(ctx, mgr.GetCache()); err != nil {
 		return err
 	}
-	ledger, err := followGate(ctx, mgr, cfg, o)
+	ledger, err := followGate(mgr, cfg, o)
 	if err != nil {
 		return err
 	}
@@ -157,7 +157,7 @@ func remembered(age time.Duration, ask func(context.Context) error) func(context
 
 // followGate keeps the projection of the contact ledger up to date. A gate that
 // is not there yet is waited for: until then nothing is released.
-func followGate(ctx context.Context, mgr manager.Manager, cfg *rest.Config, o operatorOptions) (past, error) {
+func followGate(mgr manager.Manager, cfg *rest.Config, o operatorOptions) (past, error) {
 	p := past{projection: contacts.NewProjection(contacts.LookBack), gate: &lateGate{}, clock: systemClock}
 	return p, mgr.Add(manager.RunnableFunc(func(ctx context.Context) error {
 		return p.gate.run(ctx, gateAddress{mgr.GetAPIReader()}, func(at address) (*gate.Client, error) {

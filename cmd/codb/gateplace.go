@@ -48,7 +48,7 @@ func (p gatePlace) clusterIP(ctx context.Context) (string, error) {
 		return "", fmt.Errorf("find the gate's Service: %w", err)
 	}
 	if net.ParseIP(service.Spec.ClusterIP) == nil {
-		return "", fmt.Errorf("Service %s/%s has no cluster IP; give --url instead", v1alpha1.SystemNamespace, p.o.service)
+		return "", fmt.Errorf("find the Service %s/%s: it has no cluster IP; give --url instead", v1alpha1.SystemNamespace, p.o.service)
 	}
 	return service.Spec.ClusterIP, nil
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"os"
 
 	"github.com/codb-dev/codb/internal/policy"
@@ -14,7 +15,7 @@ const workerVerb = "policy-worker"
 func runWorker() int {
 	lib, err := policy.LoadLibrary(policies.FS)
 	if err != nil {
-		os.Stderr.WriteString(err.Error() + "\n")
+		fmt.Fprintln(os.Stderr, err)
 		return 2
 	}
 	return policy.WorkerMain(lib, os.Stdin, os.Stdout)

@@ -269,7 +269,6 @@ type policies struct {
 	none     bool
 	judge    func(decision.Subject, time.Time) decision.Answer
 	fails    error
-	onFacts  func()
 	minimum  *v1alpha1.Thresholds
 	asked    int
 	revision string

@@ -39,8 +39,11 @@ func main() {
 // generate returns every page as it should be, by path.
 func generate(crds, docs string) (map[string][]byte, error) {
 	files, err := filepath.Glob(filepath.Join(crds, "*.yaml"))
-	if err != nil || len(files) == 0 {
-		return nil, fmt.Errorf("find CRDs in %s: none (%v); run make generate", crds, err)
+	if err != nil {
+		return nil, fmt.Errorf("find CRDs in %s: %w", crds, err)
+	}
+	if len(files) == 0 {
+		return nil, fmt.Errorf("find CRDs in %s: there are none; run make generate", crds)
 	}
 	pages := map[string][]byte{}
 	for _, file := range files {

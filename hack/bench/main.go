@@ -273,7 +273,7 @@ func waitFor(names <-chan string, want string) error {
 				return nil
 			}
 		case <-limit:
-			return fmt.Errorf("Job %s was not suspended within a minute", want)
+			return fmt.Errorf("wait for Job %s: it was not suspended within a minute", want)
 		}
 	}
 }

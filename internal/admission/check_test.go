@@ -43,7 +43,9 @@ func TestCompare(t *testing.T) {
 		}
 	}
 	without := func(drop func(*unstructured.Unstructured) bool) func([]*unstructured.Unstructured) []*unstructured.Unstructured {
-		return func(have []*unstructured.Unstructured) []*unstructured.Unstructured { return slices.DeleteFunc(have, drop) }
+		return func(have []*unstructured.Unstructured) []*unstructured.Unstructured {
+			return slices.DeleteFunc(have, drop)
+		}
 	}
 	validating := func(o *unstructured.Unstructured) bool { return strings.HasPrefix(o.GetKind(), "Validating") }
 	for name, c := range map[string]struct {
@@ -90,8 +92,10 @@ func TestCompare(t *testing.T) {
 			want: []string{"ValidatingAdmissionPolicy campaign-pods.consent.codb.dev was changed at spec.validations"},
 		},
 		"OneGone": {
-			change: without(func(o *unstructured.Unstructured) bool { return o == nil || o.GetKind() == binding && strings.HasPrefix(o.GetName(), "campaign-kinds.") }),
-			want:   []string{"ValidatingAdmissionPolicyBinding campaign-kinds.consent.codb.dev is gone"},
+			change: without(func(o *unstructured.Unstructured) bool {
+				return o == nil || o.GetKind() == binding && strings.HasPrefix(o.GetName(), "campaign-kinds.")
+			}),
+			want: []string{"ValidatingAdmissionPolicyBinding campaign-kinds.consent.codb.dev is gone"},
 		},
 		"AllFromStaticManifests": {change: without(validating)},
 		"AllGone": {

@@ -42,10 +42,10 @@ var refusals = []refusal{
 		return j
 	}},
 	{policy: "campaign-pods.consent.codb.dev", what: "a bare Pod", object: func() client.Object {
-		return &corev1.Pod{ObjectMeta: meta(Namespace, campaign), Spec: pod()}
+		return &corev1.Pod{ObjectMeta: meta(campaign), Spec: pod()}
 	}},
 	{policy: "campaign-kinds.consent.codb.dev", what: "a Deployment", object: func() client.Object {
-		return &appsv1.Deployment{ObjectMeta: meta(Namespace, campaign), Spec: appsv1.DeploymentSpec{
+		return &appsv1.Deployment{ObjectMeta: meta(campaign), Spec: appsv1.DeploymentSpec{
 			Selector: &metav1.LabelSelector{MatchLabels: campaign},
 			Template: corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: campaign}, Spec: always(pod())},
 		}}
@@ -61,7 +61,7 @@ var refusals = []refusal{
 		patch:  fmt.Sprintf(`{"metadata":{"labels":{%q:null}}}`, v1alpha1.LabelEnforce),
 	},
 	{policy: "campaign-consents.consent.codb.dev", what: "a consent outside the customers' namespace", object: func() client.Object {
-		return &v1alpha1.CustomerConsent{ObjectMeta: meta(Namespace, nil)}
+		return &v1alpha1.CustomerConsent{ObjectMeta: meta(nil)}
 	}},
 	{policy: "campaign-decisions.consent.codb.dev", what: "a decision with an owner", object: func() client.Object {
 		d := decision()
@@ -69,18 +69,18 @@ var refusals = []refusal{
 		return d
 	}},
 	{policy: "campaign-revisions.consent.codb.dev", what: "a policy's revision outside " + v1alpha1.SystemNamespace, object: func() client.Object {
-		return &appsv1.ControllerRevision{ObjectMeta: meta(Namespace, map[string]string{v1alpha1.LabelPolicy: name}), Revision: 1,
+		return &appsv1.ControllerRevision{ObjectMeta: meta(map[string]string{v1alpha1.LabelPolicy: name}), Revision: 1,
 			Data: runtime.RawExtension{Raw: []byte("{}")}}
 	}},
 }
 
-func meta(namespace string, labels map[string]string) metav1.ObjectMeta {
-	return metav1.ObjectMeta{Namespace: namespace, Name: name, Labels: maps.Clone(labels)}
+func meta(labels map[string]string) metav1.ObjectMeta {
+	return metav1.ObjectMeta{Namespace: Namespace, Name: name, Labels: maps.Clone(labels)}
 }
 
 // job is suspended and harmless; without labels it belongs to no campaign.
 func job(labels map[string]string) *batchv1.Job {
-	return &batchv1.Job{ObjectMeta: meta(Namespace, labels), Spec: batchv1.JobSpec{
+	return &batchv1.Job{ObjectMeta: meta(labels), Spec: batchv1.JobSpec{
 		Suspend:  ptr.To(true),
 		Template: corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: maps.Clone(labels)}, Spec: pod()},
 	}}
@@ -108,7 +108,7 @@ func operatorsCronJob() *batchv1.CronJob {
 }
 
 func decision() *v1alpha1.CampaignDecision {
-	return &v1alpha1.CampaignDecision{ObjectMeta: meta(Namespace, nil), Spec: v1alpha1.CampaignDecisionSpec{
+	return &v1alpha1.CampaignDecision{ObjectMeta: meta(nil), Spec: v1alpha1.CampaignDecisionSpec{
 		Campaign:  v1alpha1.CampaignReference{Name: name, UID: "0", Generation: 1},
 		Verdict:   v1alpha1.CampaignBlocked,
 		DecidedAt: metav1.Unix(0, 0),

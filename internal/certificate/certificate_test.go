@@ -232,7 +232,7 @@ func handshake(t *testing.T, k *certificate.Keeper, ca []byte, now func() time.T
 func TestNothingNewIsServedUnpublished(t *testing.T) {
 	clk := clocktesting.NewFakeClock(start)
 	down := errors.New("the apiserver is down")
-	var fail error = down
+	fail := down
 	k := &certificate.Keeper{
 		Store: &certificate.Memory{}, Life: life, Clock: clk,
 		Names:   func(context.Context) ([]string, error) { return names, nil },

@@ -105,7 +105,7 @@ func (p *process) converse(ctx context.Context, first, patience time.Duration, r
 			timer.Reset(patience)
 			if err = hear(&got); err != nil {
 				p.end()
-				<-sent
+				<-sent //nolint:errcheck // cut off by the end
 				return err
 			}
 			if !got.More {
@@ -114,7 +114,7 @@ func (p *process) converse(ctx context.Context, first, patience time.Duration, r
 			continue
 		}
 		p.end()
-		<-sent
+		<-sent //nolint:errcheck // cut off by the end
 		switch {
 		case ctx.Err() != nil:
 			return context.Cause(ctx)

@@ -70,7 +70,7 @@ func TestWorkerIsKilledWhereLintIsBypassed(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			o := Options{CheckTimeout: 700 * time.Millisecond, MemoryBytes: 2 << 30}
-			if tc.want == errMemory {
+			if errors.Is(tc.want, errMemory) {
 				o = Options{CheckTimeout: time.Minute, MemoryBytes: 128 << 20}
 			}
 			s := sandbox(t, small(t), workerWide, o)

@@ -22,8 +22,11 @@ const exitMemory = 86
 // caller must exit at once: an evaluation may still be going on.
 func WorkerMain(lib *Library, stdin io.Reader, stdout io.Writer) int {
 	w := &worker{lib: lib, out: stdout, sets: map[string]*Interpreter{}}
-	requests, gone := make(chan request), make(chan error, 1)
-	go func() { gone <- read(bufio.NewReaderSize(stdin, 1<<16), requests) }()
+	requests, gone := make(chan request), make(chan struct{})
+	go func() {
+		_ = read(bufio.NewReaderSize(stdin, 1<<16), requests) // however it ends, the caller is gone
+		close(gone)
+	}()
 
 	first, ok := <-requests
 	if !ok || first.Start == nil {
@@ -37,11 +40,11 @@ func WorkerMain(lib *Library, stdin io.Reader, stdout io.Writer) int {
 	if writeFrame(stdout, response{}) != nil {
 		return 2
 	}
-	done := make(chan error, 1)
+	done := make(chan struct{})
 	go func() {
 		for r := range requests {
-			if err := w.serve(&r); err != nil {
-				done <- err
+			if w.serve(&r) != nil { // nobody hears answers any more
+				close(done)
 				return
 			}
 		}

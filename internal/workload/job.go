@@ -33,7 +33,7 @@ func runOf(c *v1alpha1.Campaign, j *batchv1.Job, crons []Cron, alive bool) Run {
 		r.Outdated = outdated(c, r.owned, j.Annotations)
 		return r // what has ended can't be unsafe
 	}
-	r.Unsafe = unsafeJob(c, j, r)
+	r.Unsafe = unsafeJob(j, r)
 	r.Outdated = outdated(c, r.owned, j.Annotations)
 
 	owner := metav1.GetControllerOf(j)
@@ -79,7 +79,7 @@ func child(r *Run, c *v1alpha1.Campaign, j *batchv1.Job, owner *metav1.OwnerRefe
 }
 
 // unsafeJob says why a Job that has not ended can't be held or released.
-func unsafeJob(c *v1alpha1.Campaign, j *batchv1.Job, r Run) string {
+func unsafeJob(j *batchv1.Job, r Run) string {
 	if by := ptr.Deref(j.Spec.ManagedBy, batchv1.JobControllerName); by != batchv1.JobControllerName {
 		return "spec.managedBy is " + by + ", which need not heed suspend: take it off"
 	}

@@ -258,7 +258,7 @@ func TestPodsGoWithTheirJob(t *testing.T) {
 		"Orphan":              {root, with(released, orphan), "removal", alone},
 		"OrphanByTheOperator": {operator, with(released, orphan), "removal", alone},
 		"TheOldDefault":       {root, remove(released), "removal", alone},
-		"TheOldWayToOrphan":   {root, with(released, &client.DeleteOptions{Raw: &metav1.DeleteOptions{OrphanDependents: ptr.To(true)}}), "removal", alone},
+		"TheOldWayToOrphan":   {root, with(released, &client.DeleteOptions{Raw: &metav1.DeleteOptions{OrphanDependents: ptr.To(true)}}), "removal", alone}, //nolint:staticcheck // the apiserver still takes it
 		"OrphanAfterAStop":    {root, with(stopped, orphan), "removal", alone},
 		"OrphanAll": {root, func(t *testing.T, c client.Client) error {
 			return c.DeleteAllOf(t.Context(), &batchv1.Job{}, client.InNamespace(ns), orphan, client.DryRunAll)

@@ -30,7 +30,6 @@ var (
 	cleaner        = master("system:serviceaccount:kube-system:namespace-controller")
 	replicas       = master("system:serviceaccount:kube-system:replicaset-controller")
 	scheduler      = master("system:kube-scheduler")
-	node           = master("system:node:one")
 	customer       = who{"codb:customer:c-1", []string{"codb:customers"}}
 	platform       = who{name: "pat"}  // bound to codb-platform-admin, and may edit namespaces
 	editor         = who{name: "ed"}   // may edit namespaces and delete consents, by rights that codb did not give

@@ -45,8 +45,11 @@ type Kind struct {
 // would refuse, for a rule that costs too much for instance, is an error.
 func Load(folder string) (map[string]*Kind, error) {
 	files, err := filepath.Glob(filepath.Join(folder, "*.yaml"))
-	if err != nil || len(files) == 0 {
-		return nil, fmt.Errorf("read CRDs: no files in %s (%v)", folder, err)
+	if err != nil {
+		return nil, fmt.Errorf("read CRDs in %s: %w", folder, err)
+	}
+	if len(files) == 0 {
+		return nil, fmt.Errorf("read CRDs: no files in %s", folder)
 	}
 	kinds := map[string]*Kind{}
 	for _, file := range files {

@@ -52,7 +52,7 @@ func ReadSample(file string) (*Sample, error) {
 			continue
 		}
 		if s.Object != nil {
-			return nil, fmt.Errorf("read sample %s: two objects; the older one begins with the line # from:", file)
+			return nil, fmt.Errorf("read sample %s: two objects; the older one begins with the line \"# from:\"", file)
 		}
 		s.Object = object
 		s.Refuse = refusals(doc)
