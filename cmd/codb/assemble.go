@@ -89,6 +89,9 @@ func assemble(ctx context.Context, mgr manager.Manager, cfg *rest.Config, o oper
 			return err
 		}
 	}
+	if err := mgr.Add(manager.RunnableFunc(func(ctx context.Context) error { return makeFence(ctx, consents) })); err != nil {
+		return err
+	}
 	if err := mgr.AddReadyzCheck("consents", func(*http.Request) error {
 		if !consents.Synced() {
 			return fmt.Errorf("consents are still arriving")
@@ -152,6 +155,20 @@ func remembered(age time.Duration, ask func(context.Context) error) func(context
 			good = time.Now()
 		}
 		return err
+	}
+}
+
+// makeFence makes sure that there is a fence among the consents before anything
+// is decided: without it a revision of theirs would name no store.
+func makeFence(ctx context.Context, consents *consentstore.Store) error {
+	for {
+		if _, err := consents.Fence(ctx); err == nil || ctx.Err() != nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(time.Second):
+		}
 	}
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -34,6 +35,9 @@ func TestACampaignRunsWhenEveryoneSaidYes(t *testing.T) {
 	ds := w.decisions("spring")
 	if len(ds) != 1 || ds[0].Spec.Verdict != v1alpha1.CampaignAllowed || ds[0].Spec.Consents.Count != 3 || len(ds[0].Spec.Policies) != 2 {
 		t.Errorf("decisions: %+v", ds)
+	}
+	if rev := ds[0].Spec.Consents.Revision; !regexp.MustCompile(`^cr-[0-9a-f]{8}-[0-9]+$`).MatchString(rev) {
+		t.Errorf("revision %q names no store", rev)
 	}
 	if !meta.IsStatusConditionTrue(c.Status.Conditions, v1alpha1.ConditionPermitted) || !meta.IsStatusConditionTrue(c.Status.Conditions, v1alpha1.ConditionReady) {
 		t.Errorf("conditions: %v", c.Status.Conditions)

@@ -83,11 +83,12 @@ func (s *Store) Watch(ctx context.Context, c ctrlcache.Cache) error {
 	return nil
 }
 
-// Synced is true once every consent that existed at the start has arrived.
+// Synced is true once every consent that existed at the start has arrived, the
+// fence among them: it gives the store its identity.
 func (s *Store) Synced() bool {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	return s.synced()
+	return s.fenceUID != "" && s.synced()
 }
 
 // Revision is an opaque mark up to which every change is in the store.

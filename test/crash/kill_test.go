@@ -23,6 +23,7 @@ import (
 // decision that allowed everybody, and no Job is let go twice. In the end: what
 // is allowed ran, what was withdrawn has stopped, and no Job is lost or double.
 func TestKilledAtRandomMoments(t *testing.T) {
+	fresh(t)
 	jobs, flips, kills := scale(60, 1000), scale(10, 100), scale(10, 40)
 	w := &fleet{T: t, ns: acme(t), released: map[types.UID]bool{}, names: map[string]types.UID{}}
 	c := newCodb(t)

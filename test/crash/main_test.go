@@ -19,8 +19,19 @@ import (
 
 var env *apiserver.Env
 
-func TestMain(m *testing.M) {
-	os.Exit(apiserver.Run(m, apiserver.Options{Admission: true, Controllers: true}, func(e *apiserver.Env) { env = e }))
+// fresh starts the test's own apiserver: another test may have killed its.
+func fresh(t *testing.T) {
+	t.Helper()
+	e, err := apiserver.Start(apiserver.Options{Admission: true, Controllers: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	env = e
+	t.Cleanup(func() {
+		if err := e.Stop(); err != nil {
+			t.Log(err) // processes that the test killed can't be stopped
+		}
+	})
 }
 
 // scale is small where nobody asks for more.

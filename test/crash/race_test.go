@@ -39,6 +39,7 @@ import (
 // evidence on the Job claims consents at least as new as the withdrawal. A
 // release that began first may happen; it is stopped then.
 func TestAWithdrawalRacesARelease(t *testing.T) {
+	fresh(t)
 	const runners = 8
 	trials, ns := scale(200, 10_000), acme(t)
 	store := consentstore.New(env.As(t, v1alpha1.OperatorUsername, "system:masters"), v1alpha1.CustomersNamespace)
