@@ -22,7 +22,9 @@ type lateGate struct {
 }
 
 const (
-	redial = 2 * time.Second
+	// redialFirst and redial bound how soon a gate that isn't there is looked for
+	// again, twice as late each time: one that starts beside us is there at once.
+	redialFirst, redial = 50 * time.Millisecond, 2 * time.Second
 	// lookout is how often it is asked whether the gate has moved or has another
 	// certificate. It prepares those long before it serves them.
 	lookout = 10 * time.Second
@@ -31,11 +33,11 @@ const (
 // run finds the gate and feeds the projection until ctx ends; it dials anew
 // whenever the gate publishes another address or authority.
 func (l *lateGate) run(ctx context.Context, where gateAddress, dial func(address) (*gate.Client, error), p *contacts.Projection) error {
-	said := ""
+	said, pause := "", redialFirst
 	for ctx.Err() == nil {
 		c, at, err := l.dial(ctx, where, dial)
 		if err == nil {
-			said = ""
+			said, pause = "", redialFirst
 			look := time.NewTicker(lookout)
 			err = feedUntilMoved(ctx, where, at, look.C, func(ctx context.Context) error { return c.Feed(ctx, p) })
 			look.Stop()
@@ -49,7 +51,8 @@ func (l *lateGate) run(ctx context.Context, where gateAddress, dial func(address
 		}
 		select {
 		case <-ctx.Done():
-		case <-time.After(redial):
+		case <-time.After(pause):
+			pause = min(2*pause, redial)
 		}
 	}
 	return nil
