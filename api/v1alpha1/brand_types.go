@@ -45,7 +45,9 @@ type BrandSpec struct {
 	DisplayName string `json:"displayName"`
 
 	// namespaces that may act for the brand. codb puts its admission policies in
-	// force there. A namespace may act for several brands.
+	// force there. A namespace may act for several brands. One that is taken off
+	// the list stays in force until a person who may exempt it takes the label
+	// consent.codb.dev/enforce off it.
 	// +optional
 	// +listType=set
 	// +kubebuilder:validation:MaxItems=64

@@ -132,15 +132,13 @@ func ready(b *v1alpha1.Brand, f found) metav1.Condition {
 }
 
 func gates(n int) string {
-	// Who takes a namespace off the list might think that it is free then.
-	const forGood = "; one taken off the list stays gated until a person who may exempt it takes its label off"
 	switch n {
 	case 0:
 		return "gates no namespaces: nobody can act for the brand"
 	case 1:
-		return "gates 1 namespace" + forGood
+		return "gates 1 namespace"
 	}
-	return fmt.Sprintf("gates %d namespaces", n) + forGood
+	return fmt.Sprintf("gates %d namespaces", n)
 }
 
 // some names at most five, sorted already.

@@ -97,7 +97,7 @@ func TestListedNamespacesAreGatedAndStaySo(t *testing.T) {
 	r, recorder := operator(t)
 
 	ready, announced := look(t, r, recorder, "acme")
-	if ready.Status != metav1.ConditionTrue || !strings.HasPrefix(ready.Message, "gates 2 namespaces;") {
+	if ready.Status != metav1.ConditionTrue || ready.Message != "gates 2 namespaces" {
 		t.Errorf("Ready: %+v", ready)
 	}
 	if !enforced(t, one) || !enforced(t, two) {
@@ -119,7 +119,7 @@ func TestListedNamespacesAreGatedAndStaySo(t *testing.T) {
 		t.Fatal(err)
 	}
 	ready, announced = look(t, r, recorder, "acme")
-	if !strings.HasPrefix(ready.Message, "gates 1 namespace;") || ready.ObservedGeneration != b.Generation {
+	if ready.Message != "gates 1 namespace" || ready.ObservedGeneration != b.Generation {
 		t.Errorf("Ready: %+v", ready)
 	}
 	if !enforced(t, one) {
