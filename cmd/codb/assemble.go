@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -107,7 +108,12 @@ func assemble(ctx context.Context, mgr manager.Manager, cfg *rest.Config, o oper
 		return err
 	}
 	for _, c := range []interface{ SetupWithManager(ctrl.Manager) error }{
-		&brand.Reconciler{Client: mgr.GetClient(), Events: mgr.GetEventRecorder("codb"), Reserved: []string{o.customers}},
+		&brand.Reconciler{
+			Client: mgr.GetClient(), Events: mgr.GetEventRecorder("codb"), Reserved: []string{o.customers},
+			Gates: func(ctx context.Context, namespace string) error {
+				return cmp.Or(inForce(ctx), admission.Gates(ctx, live, namespace))
+			},
+		},
 		&customerconsent.Reconciler{Client: mgr.GetClient(), Clock: systemClock, Workers: 4},
 		&campaignpolicy.Reconciler{
 			Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Checker: sandbox, Library: lib, Book: book,

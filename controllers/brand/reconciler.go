@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -21,6 +22,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/codb-dev/codb/api/v1alpha1"
+	"github.com/codb-dev/codb/internal/admission"
 )
 
 // Reconciler looks at one brand at a time.
@@ -31,7 +33,12 @@ type Reconciler struct {
 	// API refuses by name: codb and the customers live there, where the
 	// installation chose other names.
 	Reserved []string
+	// Gates returns nil once the apiserver is seen to gate a namespace.
+	Gates func(ctx context.Context, namespace string) error
 }
+
+// soon is when a namespace that is not gated yet is tried again.
+const soon = 500 * time.Millisecond
 
 // Reconcile enforces, reports and announces, in that order.
 func (r *Reconciler) Reconcile(ctx context.Context, b *v1alpha1.Brand) (ctrl.Result, error) {
@@ -50,12 +57,16 @@ func (r *Reconciler) Reconcile(ctx context.Context, b *v1alpha1.Brand) (ctrl.Res
 		return ctrl.Result{}, errors.Join(err, perr)
 	}
 	r.announce(ctx, before, b)
+	if err == nil && len(found.open) > 0 {
+		return ctrl.Result{RequeueAfter: soon}, nil
+	}
 	return ctrl.Result{}, err
 }
 
 // found is what became of a brand's namespaces.
 type found struct {
 	gated    int
+	open     []string // labelled, and the apiserver doesn't gate them yet
 	missing  []string
 	reserved []string
 	failed   []string
@@ -79,7 +90,12 @@ func (r *Reconciler) enforce(ctx context.Context, b *v1alpha1.Brand) (found, err
 			f.missing = append(f.missing, name)
 			continue
 		}
+		if err == nil {
+			err = r.Gates(ctx, name)
+		}
 		switch {
+		case errors.Is(err, admission.ErrNotInForce):
+			f.open = append(f.open, name)
 		case apierrors.IsNotFound(err):
 			f.missing = append(f.missing, name)
 		case err != nil:
@@ -124,6 +140,9 @@ func ready(b *v1alpha1.Brand, f found) metav1.Condition {
 	case len(f.missing) > 0:
 		c.Status, c.Reason = metav1.ConditionFalse, v1alpha1.ReasonNamespaceMissing
 		c.Message = "no such namespace, make it or take it off the list: " + some(f.missing)
+	case len(f.open) > 0:
+		c.Status, c.Reason = metav1.ConditionFalse, v1alpha1.ReasonNotAdmitted
+		c.Message = "codb's admission policies are not in force, a Job would run unasked; wait, or apply config/admission: " + some(f.open)
 	default:
 		c.Status, c.Reason = metav1.ConditionTrue, v1alpha1.ReasonReady
 		c.Message = gates(f.gated)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -20,6 +21,7 @@ import (
 
 	"github.com/codb-dev/codb/api/v1alpha1"
 	"github.com/codb-dev/codb/controllers/brand"
+	"github.com/codb-dev/codb/internal/admission"
 	"github.com/codb-dev/codb/test/apiserver"
 )
 
@@ -52,7 +54,40 @@ func newBrand(t *testing.T, name string, namespaces ...string) *v1alpha1.Brand {
 
 func operator(t *testing.T) (*brand.Reconciler, *events.FakeRecorder) {
 	recorder := events.NewFakeRecorder(100)
-	return &brand.Reconciler{Client: env.As(t, v1alpha1.OperatorUsername), Events: recorder}, recorder
+	return &brand.Reconciler{Client: env.As(t, v1alpha1.OperatorUsername), Events: recorder, Gates: gated}, recorder
+}
+
+func gated(context.Context, string) error { return nil }
+
+// The apiserver sees a label some moments after it was written: until then a
+// Job would run unasked, and the brand must not say that it is Ready.
+func TestABrandIsReadyOnceItsNamespacesAreSeenToBeGated(t *testing.T) {
+	there := env.Namespace(t, nil)
+	newBrand(t, "acme-fresh", there)
+	r, recorder := operator(t)
+	r.Gates = func(context.Context, string) error { return fmt.Errorf("%w: a Job would run", admission.ErrNotInForce) }
+	if ready, _ := look(t, r, recorder, "acme-fresh"); ready.Status != metav1.ConditionFalse || ready.Reason != v1alpha1.ReasonNotAdmitted || !strings.HasSuffix(ready.Message, ": "+there) {
+		t.Errorf("Ready: %+v", ready)
+	}
+	result, err := r.Reconcile(t.Context(), read(t, "acme-fresh"))
+	if err != nil || result.RequeueAfter <= 0 {
+		t.Errorf("%+v, %v: want another look soon", result, err)
+	}
+
+	r.Gates = func(ctx context.Context, namespace string) error { return admission.Gates(ctx, r.Client, namespace) }
+	var ready metav1.Condition
+	err = wait.PollUntilContextTimeout(t.Context(), 50*time.Millisecond, 30*time.Second, true, func(context.Context) (bool, error) {
+		ready, _ = look(t, r, recorder, "acme-fresh")
+		return ready.Status == metav1.ConditionTrue, nil
+	})
+	if err != nil {
+		t.Fatalf("%v: %+v", err, ready)
+	}
+	job := &batchv1.Job{ObjectMeta: metav1.ObjectMeta{Name: "any", Namespace: there}, Spec: batchv1.JobSpec{
+		Template: corev1.PodTemplateSpec{Spec: corev1.PodSpec{RestartPolicy: corev1.RestartPolicyNever, Containers: []corev1.Container{{Name: "any", Image: "any"}}}}}}
+	if err := env.Client.Create(t.Context(), job); err == nil || !strings.Contains(err.Error(), "a Job without a campaign") {
+		t.Errorf("the brand is Ready, and a Job without a campaign is answered: %v", err)
+	}
 }
 
 // look reconciles once and returns the Ready condition and the events.
@@ -177,7 +212,7 @@ func TestReservedNamespacesAreNotGated(t *testing.T) {
 func TestFailuresAreSaidAndReturned(t *testing.T) {
 	there := env.Namespace(t, nil)
 	newBrand(t, "acme-failing", there)
-	r := &brand.Reconciler{Client: readOnly{env.Client}, Events: events.NewFakeRecorder(9)}
+	r := &brand.Reconciler{Client: readOnly{env.Client}, Events: events.NewFakeRecorder(9), Gates: gated}
 	if _, err := r.Reconcile(t.Context(), read(t, "acme-failing")); err == nil || !strings.Contains(err.Error(), there) {
 		t.Errorf("Reconcile: %v, want an error about %s", err, there)
 	}
@@ -221,7 +256,7 @@ func startManager(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &brand.Reconciler{Client: mgr.GetClient(), Events: mgr.GetEventRecorder("codb")}
+	r := &brand.Reconciler{Client: mgr.GetClient(), Events: mgr.GetEventRecorder("codb"), Gates: gated}
 	if err := r.SetupWithManager(mgr); err != nil {
 		t.Fatal(err)
 	}

@@ -25,11 +25,13 @@ const (
 // campaign is the label of a campaign that need not exist.
 var campaign = map[string]string{v1alpha1.LabelCampaign: name}
 
+var withoutCampaign = refusal{policy: workloads, what: "a Job without a campaign", object: func() client.Object {
+	return job(nil)
+}}
+
 // refusals has one line for each validating policy that denies.
 var refusals = []refusal{
-	{policy: workloads, what: "a Job without a campaign", object: func() client.Object {
-		return job(nil)
-	}},
+	withoutCampaign,
 	{policy: "campaign-templates.consent.codb.dev", what: "a Job with a hostPath", object: func() client.Object {
 		j := job(campaign)
 		j.Spec.Template.Spec.Volumes = []corev1.Volume{{Name: "host", VolumeSource: corev1.VolumeSource{

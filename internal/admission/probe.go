@@ -46,6 +46,19 @@ func Probe(ctx context.Context, c client.Client) error {
 	return nil
 }
 
+// Gates returns nil when the apiserver refuses in this namespace what codb
+// refuses in an enforced one, to the operator too. A namespace that has just
+// been labelled is gated some moments later.
+func Gates(ctx context.Context, c client.Client, namespace string) error {
+	r := withoutCampaign
+	r.object = func() client.Object {
+		j := job(nil)
+		j.Namespace = namespace
+		return j
+	}
+	return r.try(ctx, c)
+}
+
 // refusal is something that a policy must refuse, even to the operator, and
 // that no other policy objects to.
 type refusal struct {
