@@ -37,7 +37,8 @@ type Reconciler struct {
 	Gates func(ctx context.Context, namespace string) error
 }
 
-// soon is when a namespace that is not gated yet is tried again.
+// soon is when a brand is looked at again whose namespaces are not gated yet,
+// or whose status somebody else was faster to write.
 const soon = 500 * time.Millisecond
 
 // Reconcile enforces, reports and announces, in that order.
@@ -51,7 +52,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, b *v1alpha1.Brand) (ctrl.Res
 	meta.SetStatusCondition(&b.Status.Conditions, ready(b, found))
 	perr := r.patchStatus(ctx, before, b)
 	if apierrors.IsConflict(perr) {
-		return ctrl.Result{}, err // the newer state has woken us already
+		return ctrl.Result{RequeueAfter: soon}, err // changes of labels and status, our own too, wake nobody
 	}
 	if perr != nil {
 		return ctrl.Result{}, errors.Join(err, perr)

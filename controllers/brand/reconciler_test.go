@@ -208,6 +208,18 @@ func TestReservedNamespacesAreNotGated(t *testing.T) {
 	}
 }
 
+// A look at an outdated copy writes nothing, and nobody wakes the brand again
+// for what was written meanwhile: it wakes itself.
+func TestAnOutdatedLookIsTakenAgain(t *testing.T) {
+	newBrand(t, "acme-outdated", "nowhere")
+	r, recorder := operator(t)
+	outdated := read(t, "acme-outdated")
+	look(t, r, recorder, "acme-outdated")
+	if result, err := r.Reconcile(t.Context(), outdated); err != nil || result.RequeueAfter <= 0 {
+		t.Errorf("%+v, %v: want another look", result, err)
+	}
+}
+
 // One that can't be labelled leaves the answer open, and is tried again.
 func TestFailuresAreSaidAndReturned(t *testing.T) {
 	there := env.Namespace(t, nil)

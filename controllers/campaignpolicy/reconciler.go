@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -32,6 +33,10 @@ import (
 type Checker interface {
 	Check(ctx context.Context, p policy.Policy) (policy.Report, error)
 }
+
+// soon is when a policy is looked at again whose status somebody else was
+// faster to write.
+const soon = 500 * time.Millisecond
 
 // Reconciler looks at one policy at a time.
 type Reconciler struct {
@@ -69,7 +74,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	}
 	perr := r.patchStatus(ctx, before, p)
 	if apierrors.IsConflict(perr) {
-		return ctrl.Result{}, err // the newer state has woken us already
+		return ctrl.Result{RequeueAfter: soon}, err // changes of labels and status, our own too, wake nobody
 	}
 	if perr == nil {
 		r.announce(ctx, before, p)
