@@ -18,7 +18,7 @@ if ! ls "$built"/v$version.*/kube-apiserver >/dev/null 2>&1; then
 	if [ -n "$envtest" ]; then
 		dir=$(dirname "$envtest")/codb-$(basename "$envtest")
 		mkdir -p "$dir"
-		ln -sf "$envtest"/* "$(cluster --controllers)"/kube-controller-manager "$dir"/
+		ln -sf "$envtest"/* "$(cluster --only kube-controller-manager)"/kube-controller-manager "$dir"/
 		echo "$dir"
 		exit
 	fi

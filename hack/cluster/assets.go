@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 )
@@ -52,8 +53,13 @@ var (
 func runAssets(o *options) error {
 	wanted := controlPlaneAssets
 	switch {
-	case o.controllers:
-		wanted = controlPlaneAssets[3:]
+	case o.only != "":
+		all := append(controlPlaneAssets[:4:4], nodeAssets...)
+		i := slices.IndexFunc(all, func(a asset) bool { return a.name == o.only })
+		if i < 0 {
+			return fmt.Errorf("--only: there is no binary %q", o.only)
+		}
+		wanted = all[i : i+1]
 	case o.all && runtime.GOOS == "linux":
 		wanted = append(controlPlaneAssets[:4:4], nodeAssets...)
 	}

@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 )
 
@@ -74,26 +75,47 @@ func (c *Cluster) loadImage(archive io.Reader) (string, error) {
 	return string(out), nil
 }
 
+func runTestImage(o *options) error {
+	dir, err := os.MkdirTemp("", "codb-busy")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	archive, err := testImage(filepath.Join(dir, "busy"))
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(o.wants[0], archive, 0o644)
+}
+
 // loadTestImage builds busy and loads it under both names.
 func (c *Cluster) loadTestImage() error {
-	source, err := moduleDir()
+	archive, err := testImage(c.path("busy")) // not in the cache, where another cluster may build it, too
 	if err != nil {
 		return err
-	}
-	binary := c.path("busy") // not in the cache, where another cluster may build it, too
-	if out, err := goBuild(source, "./busy", binary, "-s -w"); err != nil {
-		return fmt.Errorf("build the test image: %w\n%s", err, out)
-	}
-	program, err := os.ReadFile(binary)
-	if err != nil {
-		return err
-	}
-	archive, err := imageArchive(program)
-	if err != nil {
-		return fmt.Errorf("build the test image: %w", err)
 	}
 	_, err = c.loadImage(bytes.NewReader(archive))
 	return err
+}
+
+// testImage builds busy as that file, and of it the archive of both images.
+func testImage(binary string) ([]byte, error) {
+	source, err := moduleDir()
+	if err != nil {
+		return nil, err
+	}
+	if out, err := goBuild(source, "./busy", binary, "-s -w"); err != nil {
+		return nil, fmt.Errorf("build the test image: %w\n%s", err, out)
+	}
+	program, err := os.ReadFile(binary)
+	if err != nil {
+		return nil, err
+	}
+	archive, err := imageArchive(program)
+	if err != nil {
+		return nil, fmt.Errorf("build the test image: %w", err)
+	}
+	return archive, nil
 }
 
 // imageArchive packs a static program as /busy into one layer and two images,

@@ -20,13 +20,14 @@ const usage = `cluster brings up a real local Kubernetes ` + kubernetesVersion +
   cluster kubeconfig [--raw]      print the path of the kubeconfig, or its content
   cluster load-image TAR          give its node an image (docker save or OCI layout, as tar)
   cluster load-test-image         build the image ` + busyImage + ` and load it; up does this too
+  cluster test-image TAR          write that image to a file, for a cluster that is not ours
   cluster stop COMPONENT          kill one component (SIGKILL): ` + stoppable + `
   cluster start COMPONENT         start it again
   cluster restart-component COMPONENT
   cluster assets [--all]          build etcd, kube-apiserver, kubectl and kube-controller-manager for
                                   KUBEBUILDER_ASSETS (or everything), print their directory
 
-Every verb but assets and status takes --name (default codb). "cluster VERB -h" lists the flags of a verb.
+Every verb but assets, status and test-image takes --name (default codb). "cluster VERB -h" lists the flags of a verb.
 `
 
 func main() {
@@ -45,12 +46,12 @@ func main() {
 
 // options are the flags of all verbs; each verb registers the ones it reads.
 type options struct {
-	name        string
-	all         bool
-	controllers bool
-	raw         bool
-	up          upOptions
-	wants       []string // positional arguments
+	name  string
+	all   bool
+	only  string
+	raw   bool
+	up    upOptions
+	wants []string // positional arguments
 }
 
 func run(verb string, args []string) error {
@@ -59,7 +60,7 @@ func run(verb string, args []string) error {
 	}
 	flags := flag.NewFlagSet("cluster "+verb, flag.ContinueOnError)
 	var o options
-	named := verb != "assets" && verb != "status"
+	named := verb != "assets" && verb != "status" && verb != "test-image"
 	if named {
 		flags.StringVar(&o.name, "name", "codb", "name of the cluster")
 	}
@@ -81,12 +82,14 @@ func run(verb string, args []string) error {
 		do, positional = runLoadImage, 1
 	case "load-test-image":
 		do = runLoadTestImage
+	case "test-image":
+		do, positional = runTestImage, 1
 	case "stop", "start", "restart-component":
 		do, positional = func(o *options) error { return runComponent(verb, o) }, 1
 	case "assets":
 		do = runAssets
 		flags.BoolVar(&o.all, "all", false, "build the binaries of a whole cluster with a node")
-		flags.BoolVar(&o.controllers, "controllers", false, "build kube-controller-manager alone")
+		flags.StringVar(&o.only, "only", "", "build this binary alone, such as kubectl")
 	default:
 		return fmt.Errorf("no such verb; %q lists them", "cluster help")
 	}
