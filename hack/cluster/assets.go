@@ -13,12 +13,32 @@ import (
 	"time"
 )
 
-// The versions that go.mod and coredns/go.mod require; a test compares them.
+// The versions that the go.mod files require; a test compares them.
 const (
-	kubernetesVersion = "v1.37.1"
-	etcdVersion       = "v3.7.3"
-	corednsVersion    = "v1.15.0"
+	etcdVersion    = "v3.7.3"
+	corednsVersion = "v1.15.0"
 )
+
+// release is one version of Kubernetes.
+type release struct {
+	version string
+	dir     string // folder with the go.mod that requires it, relative to this module
+}
+
+// releases are those that can be built: the newest, and the oldest supported.
+var releases = []release{{"v1.37.1", "."}, {"v1.34.4", "kubernetes/v1.34"}}
+
+// findRelease takes 1.34, v1.34 or v1.34.4; nothing is the newest.
+func findRelease(wanted string) (release, error) {
+	var all []string
+	for _, r := range releases {
+		all = append(all, r.version)
+		if wanted == "" || strings.HasPrefix(r.version+".", "v"+strings.TrimPrefix(wanted, "v")+".") {
+			return r, nil
+		}
+	}
+	return release{}, fmt.Errorf("--kubernetes %s: there are %s", wanted, strings.Join(all, " and "))
+}
 
 // asset is one binary that is built from a Go module.
 type asset struct {
@@ -29,41 +49,40 @@ type asset struct {
 	version string
 }
 
-func kubernetesAsset(name string) asset {
-	return asset{name, "k8s.io/kubernetes/cmd/" + name, ".", "k8s.io/kubernetes", kubernetesVersion}
+func (r release) asset(name string) asset {
+	return asset{name, "k8s.io/kubernetes/cmd/" + name, r.dir, "k8s.io/kubernetes", r.version}
 }
 
-var (
-	// envtestAssets are what envtest looks for in KUBEBUILDER_ASSETS.
-	envtestAssets = []asset{
-		{"etcd", "go.etcd.io/etcd/server/v3", ".", "go.etcd.io/etcd/server/v3", etcdVersion},
-		kubernetesAsset("kube-apiserver"),
-		kubernetesAsset("kubectl"),
-	}
-	// Tests of Jobs need Kubernetes' own controllers too.
-	controlPlaneAssets = append(envtestAssets[:3:3], kubernetesAsset("kube-controller-manager"))
-	nodeAssets         = []asset{
-		kubernetesAsset("kube-scheduler"),
-		kubernetesAsset("kubelet"),
-		kubernetesAsset("kube-proxy"),
-		{"coredns", ".", "coredns", "github.com/coredns/coredns", corednsVersion},
-	}
-)
+// controlPlane is what envtest looks for in KUBEBUILDER_ASSETS, and Kubernetes'
+// own controllers, which tests of Jobs need.
+func (r release) controlPlane() []asset {
+	etcd := asset{"etcd", "go.etcd.io/etcd/server/v3", ".", "go.etcd.io/etcd/server/v3", etcdVersion}
+	return []asset{etcd, r.asset("kube-apiserver"), r.asset("kubectl"), r.asset("kube-controller-manager")}
+}
+
+// all is what a cluster with a node needs.
+func (r release) all() []asset {
+	coredns := asset{"coredns", ".", "coredns", "github.com/coredns/coredns", corednsVersion}
+	return append(r.controlPlane(), r.asset("kube-scheduler"), r.asset("kubelet"), r.asset("kube-proxy"), coredns)
+}
 
 func runAssets(o *options) error {
-	wanted := controlPlaneAssets
+	r, err := findRelease(o.kubernetes)
+	if err != nil {
+		return err
+	}
+	wanted := r.controlPlane()
 	switch {
 	case o.only != "":
-		all := append(controlPlaneAssets[:4:4], nodeAssets...)
-		i := slices.IndexFunc(all, func(a asset) bool { return a.name == o.only })
+		i := slices.IndexFunc(r.all(), func(a asset) bool { return a.name == o.only })
 		if i < 0 {
 			return fmt.Errorf("--only: there is no binary %q", o.only)
 		}
-		wanted = all[i : i+1]
+		wanted = r.all()[i : i+1]
 	case o.all && runtime.GOOS == "linux":
-		wanted = append(controlPlaneAssets[:4:4], nodeAssets...)
+		wanted = r.all()
 	}
-	dir, err := ensureAssets(wanted)
+	dir, err := ensureAssets(r, wanted)
 	if err != nil {
 		return err
 	}
@@ -73,7 +92,7 @@ func runAssets(o *options) error {
 
 // assetsDir is where the binaries of one Kubernetes version are kept.
 // CODB_CACHE replaces ~/.cache/codb, for a CI that saves another folder.
-func assetsDir() (string, error) {
+func assetsDir(version string) (string, error) {
 	base := os.Getenv("CODB_CACHE")
 	if base == "" {
 		cache := os.Getenv("XDG_CACHE_HOME")
@@ -86,13 +105,13 @@ func assetsDir() (string, error) {
 		}
 		base = filepath.Join(cache, "codb")
 	}
-	return filepath.Abs(filepath.Join(base, "k8s", kubernetesVersion))
+	return filepath.Abs(filepath.Join(base, "k8s", version))
 }
 
 // ensureAssets builds what is missing or of another version and returns the
 // folder. Two of them at the same time wait for each other.
-func ensureAssets(wanted []asset) (string, error) {
-	dir, err := assetsDir()
+func ensureAssets(r release, wanted []asset) (string, error) {
+	dir, err := assetsDir(r.version)
 	if err != nil {
 		return "", err
 	}
@@ -156,10 +175,10 @@ func (a asset) linkFlags() string {
 	if a.module != "k8s.io/kubernetes" {
 		return flags
 	}
-	parts := strings.Split(strings.TrimPrefix(kubernetesVersion, "v"), ".")
+	parts := strings.Split(strings.TrimPrefix(a.version, "v"), ".")
 	for _, pkg := range []string{"k8s.io/component-base/version", "k8s.io/client-go/pkg/version"} {
 		flags += fmt.Sprintf(" -X %s.gitVersion=%s -X %s.gitMajor=%s -X %s.gitMinor=%s",
-			pkg, kubernetesVersion, pkg, parts[0], pkg, parts[1])
+			pkg, a.version, pkg, parts[0], pkg, parts[1])
 	}
 	return flags
 }

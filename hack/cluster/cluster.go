@@ -14,11 +14,12 @@ import (
 // Cluster is what was chosen when a cluster was made. It is kept as
 // cluster.json in the cluster's folder, and a restart changes none of it.
 type Cluster struct {
-	Name    string
-	Network Network
-	Ports   Ports
-	Node    bool   // whether pods run
-	NoNode  string `json:",omitempty"` // why not
+	Name       string
+	Kubernetes string // version
+	Network    Network
+	Ports      Ports
+	Node       bool   // whether pods run
+	NoNode     string `json:",omitempty"` // why not
 
 	APIServerArgs []string `json:",omitempty"`
 	FeatureGates  []string `json:",omitempty"`
@@ -98,11 +99,11 @@ func loadFrom(dir string) (*Cluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Cluster{dir: dir}
+	c := &Cluster{dir: dir, Kubernetes: releases[0].version}
 	if err := json.Unmarshal(data, c); err != nil {
 		return nil, fmt.Errorf("read %s: %w; kill its processes and remove the folder", dir, err)
 	}
-	c.assets, err = assetsDir()
+	c.assets, err = assetsDir(c.Kubernetes)
 	return c, err
 }
 

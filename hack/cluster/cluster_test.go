@@ -39,7 +39,11 @@ func useTempState(t *testing.T) string {
 }
 
 func TestVersionsAreThoseOfGoMod(t *testing.T) {
-	for _, a := range append(controlPlaneAssets[:4:4], nodeAssets...) {
+	var all []asset
+	for _, r := range releases {
+		all = append(all, r.all()...)
+	}
+	for _, a := range all {
 		mod, err := os.ReadFile(filepath.Join(a.dir, "go.mod"))
 		if err != nil {
 			t.Fatal(err)
@@ -52,7 +56,7 @@ func TestVersionsAreThoseOfGoMod(t *testing.T) {
 
 func TestCurrentRefusesWhatIsNotABinaryOfThatVersion(t *testing.T) {
 	dir := t.TempDir()
-	a := kubernetesAsset("kubectl")
+	a := releases[0].asset("kubectl")
 	if a.current(dir) {
 		t.Error("a missing binary is current")
 	}
@@ -61,6 +65,17 @@ func TestCurrentRefusesWhatIsNotABinaryOfThatVersion(t *testing.T) {
 	}
 	if a.current(dir) {
 		t.Error("a broken binary is current")
+	}
+}
+
+func TestFindRelease(t *testing.T) {
+	for wanted, version := range map[string]string{
+		"": "v1.37.1", "1.37": "v1.37.1", "v1.34": "v1.34.4", "1.34": "v1.34.4", "v1.34.4": "v1.34.4",
+		"1.3": "", "1.34.1": "", "1.99": "", "newest": "",
+	} {
+		if r, err := findRelease(wanted); r.version != version || (err == nil) != (version != "") {
+			t.Errorf("findRelease(%q) = %q, %v, want %q", wanted, r.version, err, version)
+		}
 	}
 }
 
@@ -165,6 +180,8 @@ func TestAcceptsRefusesWhatCannotChange(t *testing.T) {
 		"NothingAsked":      {upOptions{node: "auto"}, true},
 		"TheSameAsked":      {upOptions{node: "no", args: list{"--event-ttl=10m"}}, true},
 		"ANodeAfterwards":   {upOptions{node: "yes"}, false},
+		"TheSameRelease":    {upOptions{node: "auto", kubernetes: "1.37"}, true},
+		"AnotherRelease":    {upOptions{node: "auto", kubernetes: "1.34"}, false},
 		"AnotherArgument":   {upOptions{node: "auto", args: list{"--event-ttl=20m"}}, false},
 		"AnAuditAfterwards": {upOptions{node: "auto", audit: true}, false},
 	}

@@ -33,13 +33,15 @@ func TestEndToEnd(t *testing.T) {
 	e := &endToEnd{t, filepath.Join(dir, "cluster"), filepath.Join(dir, "state")}
 	t.Setenv("CODB_STATE", e.state)
 	e.must("go", "build", "-o", e.binary, ".")
+	other := "--kubernetes=" + os.Getenv("KUBERNETES")
 	e.cluster("assets", "--all") // so that the times below are those of clusters
+	e.cluster("assets", "--all", other)
 
 	before := traces(t)
 	t.Cleanup(func() { e.cluster("down", "--all") })
 
 	e.cluster("up", "--name=one", "--node=yes", "--audit", "--apiserver-arg=--event-ttl=10m")
-	e.cluster("up", "--name=two", "--node=yes")
+	e.cluster("up", "--name=two", "--node=yes", other)
 	e.cluster("up", "--name=bare", "--node=no")
 	if out := e.cluster("up", "--name=one"); !strings.Contains(out, "already up") {
 		t.Errorf("a second up says:\n%s", out)

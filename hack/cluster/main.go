@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-const usage = `cluster brings up a real local Kubernetes ` + kubernetesVersion + ` without Docker.
+const usage = `cluster brings up a real local Kubernetes without Docker.
 
   cluster up                      start it; does nothing when it is up already
   cluster down [--all]            stop it and remove everything it left
@@ -30,6 +30,8 @@ const usage = `cluster brings up a real local Kubernetes ` + kubernetesVersion +
 Every verb but assets, status and test-image takes --name (default codb). "cluster VERB -h" lists the flags of a verb.
 `
 
+const kubernetesHelp = "version, 1.34 or 1.37 (default: the newest)"
+
 func main() {
 	if len(os.Args) < 2 || strings.HasPrefix(os.Args[1], "-") || os.Args[1] == "help" {
 		fmt.Fprint(os.Stderr, usage)
@@ -46,12 +48,13 @@ func main() {
 
 // options are the flags of all verbs; each verb registers the ones it reads.
 type options struct {
-	name  string
-	all   bool
-	only  string
-	raw   bool
-	up    upOptions
-	wants []string // positional arguments
+	name       string
+	kubernetes string
+	all        bool
+	only       string
+	raw        bool
+	up         upOptions
+	wants      []string // positional arguments
 }
 
 func run(verb string, args []string) error {
@@ -88,6 +91,7 @@ func run(verb string, args []string) error {
 		do, positional = func(o *options) error { return runComponent(verb, o) }, 1
 	case "assets":
 		do = runAssets
+		flags.StringVar(&o.kubernetes, "kubernetes", "", kubernetesHelp)
 		flags.BoolVar(&o.all, "all", false, "build the binaries of a whole cluster with a node")
 		flags.StringVar(&o.only, "only", "", "build this binary alone, such as kubectl")
 	default:

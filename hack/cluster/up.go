@@ -13,14 +13,16 @@ import (
 )
 
 type upOptions struct {
-	node     string
-	wait     time.Duration
-	args     list
-	features list
-	audit    bool
+	kubernetes string
+	node       string
+	wait       time.Duration
+	args       list
+	features   list
+	audit      bool
 }
 
 func (o *upOptions) register(flags *flag.FlagSet) {
+	flags.StringVar(&o.kubernetes, "kubernetes", "", kubernetesHelp)
 	flags.StringVar(&o.node, "node", "auto", "yes, no, or auto: a node where this machine allows one; installs Debian packages when they are missing")
 	flags.DurationVar(&o.wait, "wait", 2*time.Minute, "how long to wait for the cluster, builds not counted")
 	flags.Var(&o.args, "apiserver-arg", "argument for kube-apiserver, such as --event-ttl=10m (repeatable)")
@@ -40,7 +42,7 @@ func runUp(o *options) error {
 		return err
 	}
 	if c.healthy() {
-		progress("cluster %s is already up (Kubernetes %s)\n", c.Name, kubernetesVersion)
+		progress("cluster %s is already up (Kubernetes %s)\n", c.Name, c.Kubernetes)
 		c.describe()
 		return nil
 	}
@@ -49,7 +51,7 @@ func runUp(o *options) error {
 			return fmt.Errorf("start the node of %s: %s", c.Name, reason)
 		}
 	}
-	if _, err := ensureAssets(c.assetsNeeded()); err != nil {
+	if err := c.build(); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), o.up.wait)
@@ -58,7 +60,7 @@ func runUp(o *options) error {
 	if err := c.bringUp(ctx); err != nil {
 		return fmt.Errorf("%w\nwhat runs was left for you to look at; remove it with: cluster down --name %s", err, c.Name)
 	}
-	progress("cluster %s is up after %s (Kubernetes %s)\n", c.Name, seconds(start), kubernetesVersion)
+	progress("cluster %s is up after %s (Kubernetes %s)\n", c.Name, seconds(start), c.Kubernetes)
 	c.describe()
 	return nil
 }
@@ -66,6 +68,10 @@ func runUp(o *options) error {
 // create chooses everything about a new cluster and writes it down. Nothing
 // runs yet.
 func create(name string, o *upOptions) (*Cluster, error) {
+	r, err := findRelease(o.kubernetes)
+	if err != nil {
+		return nil, err
+	}
 	noNode := "--node no was given"
 	switch o.node {
 	case "yes", "auto":
@@ -97,9 +103,9 @@ func create(name string, o *upOptions) (*Cluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Cluster{Name: name, dir: filepath.Join(root, name), Node: noNode == "", NoNode: noNode,
+	c := &Cluster{Name: name, Kubernetes: r.version, dir: filepath.Join(root, name), Node: noNode == "", NoNode: noNode,
 		APIServerArgs: o.args, FeatureGates: o.features, Audit: o.audit}
-	if c.assets, err = assetsDir(); err != nil {
+	if c.assets, err = assetsDir(r.version); err != nil {
 		return nil, err
 	}
 	if c.Network, err = freeNetwork(others, used); err != nil {
@@ -122,6 +128,9 @@ func create(name string, o *upOptions) (*Cluster, error) {
 // accepts refuses options that an existing cluster cannot take on any more.
 func (c *Cluster) accepts(o *upOptions) error {
 	var changed []string
+	if r, err := findRelease(o.kubernetes); o.kubernetes != "" && (err != nil || r.version != c.Kubernetes) {
+		changed = append(changed, "--kubernetes "+o.kubernetes)
+	}
 	if o.node == "yes" && !c.Node || o.node == "no" && c.Node {
 		changed = append(changed, "--node "+o.node)
 	}
@@ -141,11 +150,18 @@ func (c *Cluster) accepts(o *upOptions) error {
 		c.Name, strings.Join(changed, ", "), c.Name)
 }
 
-func (c *Cluster) assetsNeeded() []asset {
-	if c.Node {
-		return append(controlPlaneAssets[:4:4], nodeAssets...)
+// build builds the binaries that the cluster lacks.
+func (c *Cluster) build() error {
+	r, err := findRelease(c.Kubernetes)
+	if err != nil {
+		return err
 	}
-	return controlPlaneAssets
+	wanted := r.controlPlane()
+	if c.Node {
+		wanted = r.all()
+	}
+	_, err = ensureAssets(r, wanted)
+	return err
 }
 
 // bringUp starts what does not run, in the order in which each needs the ones
