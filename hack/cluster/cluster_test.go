@@ -337,6 +337,9 @@ func TestImageArchive(t *testing.T) {
 	if err != nil || !bytes.Equal(archive, again) {
 		t.Errorf("the same program gives two images (%v)", err)
 	}
+	if !bytes.HasSuffix(archive, make([]byte, 1024)) { // Go's reader does not miss them
+		t.Error("the archive lacks the two blocks of zeros that end a tar")
+	}
 	files := map[string][]byte{}
 	for r := tar.NewReader(bytes.NewReader(archive)); ; {
 		h, err := r.Next()

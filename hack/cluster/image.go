@@ -170,5 +170,6 @@ func tarFile(entries ...entry) ([]byte, error) {
 			return nil, err
 		}
 	}
-	return buf.Bytes(), w.Close()
+	err := w.Close() // writes the end, so before the bytes are taken
+	return buf.Bytes(), err
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"os"
 	"path/filepath"
@@ -31,6 +32,18 @@ func TestSameSourceIsTheSameImage(t *testing.T) {
 	}
 	looksAsItShould(t, here, first)
 	listsEveryModule(t, here)
+}
+
+// TestTheLayerEndsAsATarDoes, in two blocks of zeros, which Go's own reader
+// does not miss.
+func TestTheLayerEndsAsATarDoes(t *testing.T) {
+	raw, err := files(file{"codb", []byte("program"), 0o755})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(raw)%512 != 0 || !bytes.HasSuffix(raw, make([]byte, 1024)) {
+		t.Errorf("the archive ends after %d bytes in %q", len(raw), raw[max(0, len(raw)-16):])
+	}
 }
 
 func copySource(t *testing.T, from, to string) {

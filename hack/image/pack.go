@@ -93,5 +93,6 @@ func files(entries ...file) ([]byte, error) {
 			return nil, err
 		}
 	}
-	return buf.Bytes(), w.Close()
+	err := w.Close() // writes the end, so before the bytes are taken
+	return buf.Bytes(), err
 }
