@@ -113,10 +113,14 @@ type Run struct {
 
 // Result is what became of one record of an append.
 type Result struct {
-	// Sequence of the record; of the earlier one where it is a duplicate.
+	// Sequence of the record; of the earlier one where it is a duplicate, and of
+	// the customer's latest where it was not appended.
 	Sequence uint64 `json:"sequence"`
 	// Duplicate says that the very same record was in the ledger already.
 	Duplicate bool `json:"duplicate,omitempty"`
+	// Moved says that the record was not appended: the customer has a later one
+	// than was seen. Look again, and decide again.
+	Moved bool `json:"moved,omitempty"`
 }
 
 // Page is a part of the ledger in its order, as of one moment.

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"syscall"
 	"time"
@@ -19,7 +20,9 @@ import (
 type request struct {
 	records []Record
 	encoded [][]byte
-	reply   chan struct{} // closed when results or err is set
+	ifSeen  bool              // a record is refused whose customer has one later than in seen
+	seen    map[string]uint64 // customer to sequence
+	reply   chan struct{}     // closed when results or err is set
 	results []Result
 	err     error
 }
@@ -29,6 +32,16 @@ const maxCommit = 4 * contacts.MaxBatch
 
 // Append implements Store.
 func (f *File) Append(ctx context.Context, records []Record) ([]Result, error) {
+	return f.append(ctx, &request{records: records})
+}
+
+// AppendIf implements Store.
+func (f *File) AppendIf(ctx context.Context, records []Record, seen map[string]uint64) ([]Result, error) {
+	return f.append(ctx, &request{records: records, ifSeen: true, seen: maps.Clone(seen)})
+}
+
+func (f *File) append(ctx context.Context, r *request) ([]Result, error) {
+	records := r.records
 	if err := contacts.Validate(records, f.clock()); err != nil {
 		return nil, err
 	}
@@ -39,7 +52,7 @@ func (f *File) Append(ctx context.Context, records []Record) ([]Result, error) {
 		return nil, nil
 	}
 	// A copy: the caller may be gone, and change its own, before the disk is.
-	r := &request{records: slices.Clone(records), encoded: make([][]byte, len(records)), reply: make(chan struct{})}
+	r.records, r.encoded, r.reply = slices.Clone(records), make([][]byte, len(records)), make(chan struct{})
 	for i := range records {
 		r.encoded[i] = encode(&records[i])
 	}
@@ -156,7 +169,6 @@ func (t tables) append(r *request, last *uint64) error {
 	next := *last
 	within := map[string]int{} // keys of this very request
 	for i := range r.records {
-		key := r.records[i].Key
 		known, err := t.find(r, i, within)
 		if err != nil {
 			if errors.Is(err, contacts.ErrConflict) {
@@ -165,16 +177,20 @@ func (t tables) append(r *request, last *uint64) error {
 			}
 			return err
 		}
-		if known != 0 {
-			r.results[i] = Result{Sequence: known, Duplicate: true}
+		if known != (Result{}) {
+			r.results[i] = known
+			continue
+		}
+		within[r.records[i].Key] = i
+		if latest := t.moved(r, i); latest != 0 {
+			r.results[i] = Result{Sequence: latest, Moved: true}
 			continue
 		}
 		next++
 		r.results[i] = Result{Sequence: next}
-		within[key] = i
 	}
 	for i := range r.records {
-		if r.results[i].Duplicate {
+		if r.results[i].Duplicate || r.results[i].Moved {
 			continue
 		}
 		if err := t.put(&r.records[i], r.encoded[i], r.results[i].Sequence); err != nil {
@@ -185,28 +201,53 @@ func (t tables) append(r *request, last *uint64) error {
 	return nil
 }
 
-// find returns the sequence that has the key of record i already; 0: none.
-func (t tables) find(r *request, i int, within map[string]int) (uint64, error) {
+// moved returns the sequence of the customer's latest record, if it is later
+// than what was seen of the customer; 0: it isn't. Records of the request itself
+// don't count: they are put when all have been looked at.
+func (t tables) moved(r *request, i int) (latest uint64) {
+	principal := r.records[i].Principal
+	if !r.ifSeen {
+		return 0
+	}
+	c := t.principals.Cursor()
+	for k, _ := c.Seek(principalKey(principal, time.Unix(0, 0), 0)); ; k, _ = c.Next() {
+		e, ok := entryOf(k, principal)
+		if !ok {
+			break
+		}
+		latest = max(latest, e.sequence)
+	}
+	if latest <= r.seen[principal] {
+		return 0
+	}
+	return latest
+}
+
+// find returns the result of a record i whose key is known already; zero: it
+// isn't.
+func (t tables) find(r *request, i int, within map[string]int) (Result, error) {
 	key := r.records[i].Key
 	if j, ok := within[key]; ok {
 		if string(r.encoded[i]) != string(r.encoded[j]) {
-			return 0, &contacts.ConflictError{Index: i}
+			return Result{}, &contacts.ConflictError{Index: i}
 		}
-		return r.results[j].Sequence, nil
+		again := r.results[j]
+		again.Duplicate = !again.Moved
+		return again, nil
 	}
 	sequence := t.keys.Get([]byte(key))
 	if sequence == nil {
-		return 0, nil
+		return Result{}, nil
 	}
 	equal, err := same(t.records.Get(sequence), sequence, r.encoded[i])
 	if err != nil {
-		return 0, err
+		return Result{}, err
 	}
 	n := binary.BigEndian.Uint64(sequence)
 	if !equal {
-		return 0, &contacts.ConflictError{Index: i, Sequence: n}
+		return Result{}, &contacts.ConflictError{Index: i, Sequence: n}
 	}
-	return n, nil
+	return Result{Sequence: n, Duplicate: true}, nil
 }
 
 func (t tables) put(r *Record, encoded []byte, n uint64) error {

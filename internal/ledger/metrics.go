@@ -33,7 +33,7 @@ func newMetrics(r prometheus.Registerer, f *File) *metrics {
 	})
 	return &metrics{
 		records: p.NewCounterVec(prometheus.CounterOpts{
-			Name: "consent_ledger_records_total", Help: "Records that were to be appended, by what became of them: appended, duplicate, conflict, full, failed.",
+			Name: "consent_ledger_records_total", Help: "Records that were to be appended, by what became of them: appended, duplicate, moved, conflict, full, failed.",
 		}, []string{"result"}),
 		seconds: p.NewHistogram(prometheus.HistogramOpts{
 			Name: "consent_ledger_commit_duration_seconds", Help: "Time of one commit, with the sync of the disk.",
@@ -64,9 +64,12 @@ func (m *metrics) appended(r *request) {
 		return
 	}
 	for _, x := range r.results {
-		if x.Duplicate {
+		switch {
+		case x.Duplicate:
 			m.records.WithLabelValues("duplicate").Inc()
-		} else {
+		case x.Moved:
+			m.records.WithLabelValues("moved").Inc()
+		default:
 			m.records.WithLabelValues("appended").Inc()
 		}
 	}

@@ -28,6 +28,16 @@ type Store interface {
 	// the caller can't know, and sends the same records again.
 	Append(ctx context.Context, records []contacts.Record) ([]contacts.Result, error)
 
+	// AppendIf is Append for what was decided on a customer's past: a record
+	// whose customer has, in this ledger, a record later than seen says is not
+	// appended, and its result says so. What is appended, and what is not, is one
+	// transaction, whoever else appends. A record that the ledger has already is a
+	// duplicate, so that the same call can be made again; records of the same call
+	// don't stand in each other's way. Seen maps the customer to a sequence up to
+	// which the caller knows all of the customer's records; nobody else's records
+	// matter, so that it may be the same high one for all. Absent is 0.
+	AppendIf(ctx context.Context, records []contacts.Record, seen map[string]uint64) ([]contacts.Result, error)
+
 	// After returns up to limit records that follow the sequence, in order. A
 	// record never appears later in front of one that was returned.
 	After(ctx context.Context, sequence uint64, limit int) (contacts.Page, error)

@@ -19,25 +19,65 @@ import (
 )
 
 // plain is a ledger that is too simple to be wrong.
-type plain struct{ records []ledger.Record }
+type plain struct {
+	records   []ledger.Record
+	sequences []uint64 // of the records, as the store said: it may leave numbers out
+}
 
-// append returns the records' places, or -1 for a conflict.
-func (p *plain) append(records []ledger.Record) (places []int, ok bool) {
-	next := slices.Clone(p.records)
+// append returns what becomes of the records, with their places plus one for
+// sequences; no success is a conflict. With seen, it is AppendIf.
+func (p *plain) append(records []ledger.Record, seen map[string]uint64) (results []ledger.Result, ok bool) {
+	next, refused := slices.Clone(p.records), map[string]ledger.Record{}
 	for _, r := range records {
 		i := slices.IndexFunc(next, func(x ledger.Record) bool { return x.Key == r.Key })
+		latest := uint64(p.latest(r.Principal))
+		other, again := refused[r.Key]
 		switch {
-		case i < 0:
-			next = append(next, r)
-			places = append(places, len(next)-1)
-		case cmp.Equal(next[i], r):
-			places = append(places, i)
-		default:
+		case i >= 0 && !cmp.Equal(next[i], r), again && !cmp.Equal(other, r):
 			return nil, false
+		case i >= 0:
+			results = append(results, ledger.Result{Sequence: uint64(i + 1), Duplicate: true})
+		case seen != nil && latest > seen[r.Principal]:
+			refused[r.Key] = r
+			results = append(results, ledger.Result{Sequence: latest, Moved: true})
+		default:
+			next = append(next, r)
+			results = append(results, ledger.Result{Sequence: uint64(len(next))})
 		}
 	}
 	p.records = next
-	return places, true
+	return results, true
+}
+
+// check compares what became of records, and takes note of their sequences.
+func (p *plain) check(t *rapid.T, want, got []ledger.Result, ok bool, err error) {
+	if ok != (err == nil) || (!ok && !errors.Is(err, contacts.ErrConflict)) || len(want) != len(got) {
+		t.Fatalf("got %v, %v; want %v, success: %v", got, err, want, ok)
+	}
+	for i, w := range want {
+		if place := int(w.Sequence); place <= len(p.sequences) {
+			w.Sequence = p.sequences[place-1]
+		} else {
+			if n := len(p.sequences); n > 0 && got[i].Sequence <= p.sequences[n-1] {
+				t.Fatalf("record %d: sequence %d follows %d", i, got[i].Sequence, p.sequences[n-1])
+			}
+			w.Sequence = got[i].Sequence
+			p.sequences = append(p.sequences, w.Sequence)
+		}
+		if got[i] != w {
+			t.Fatalf("record %d: got %+v, want %+v", i, got[i], w)
+		}
+	}
+}
+
+// latest is the place plus one of the customer's latest record.
+func (p *plain) latest(principal string) (n int) {
+	for i, r := range p.records {
+		if r.Principal == principal {
+			n = i + 1
+		}
+	}
+	return n
 }
 
 func (p *plain) byPrincipal(principal string, since time.Time, limit int) []ledger.Record {
@@ -97,18 +137,23 @@ func model(t *testing.T, open Open) {
 		t.Repeat(map[string]func(*rapid.T){
 			"append": func(t *rapid.T) {
 				records := rapid.SliceOfN(anyRecord, 1, 6).Draw(t, "records")
-				before := len(p.records)
-				places, ok := p.append(records)
-				results, err := s.Append(ctx, records)
-				if ok != (err == nil) || (!ok && !errors.Is(err, contacts.ErrConflict)) {
-					t.Fatalf("got %v, want success: %v", err, ok)
-				}
-				for i, r := range results {
-					first := slices.Index(places, places[i])
-					if wantDuplicate := places[i] < before || first != i; r.Duplicate != wantDuplicate || r.Sequence != results[first].Sequence {
-						t.Fatalf("record %d: got %+v, want duplicate %v", i, r, wantDuplicate)
+				want, ok := p.append(records, nil)
+				got, err := s.Append(ctx, records)
+				p.check(t, want, got, ok, err)
+			},
+			"append if": func(t *rapid.T) {
+				records := rapid.SliceOfN(anyRecord, 1, 6).Draw(t, "records")
+				places, seen := map[string]uint64{}, map[string]uint64{}
+				for _, r := range records {
+					place := rapid.IntRange(0, len(p.records)).Draw(t, "seen")
+					places[r.Principal], seen[r.Principal] = uint64(place), 0
+					if place > 0 {
+						seen[r.Principal] = p.sequences[place-1]
 					}
 				}
+				want, ok := p.append(records, places)
+				got, err := s.AppendIf(ctx, records, seen)
+				p.check(t, want, got, ok, err)
 			},
 			"open again": func(t *rapid.T) {
 				if err := s.Close(); err != nil {
