@@ -199,7 +199,7 @@ func moved(m *ast.Module, pkg, params ast.Ref) (*ast.Module, error) {
 			imp.Alias = ""
 		}
 	}
-	_, err := ast.TransformRefs(out, func(ref ast.Ref) (ast.Value, error) {
+	place := func(ref ast.Ref) (ast.Value, error) {
 		switch {
 		case ref.HasPrefix(from):
 			return slices.Concat(pkg, ref[len(from):]), nil
@@ -207,8 +207,30 @@ func moved(m *ast.Module, pkg, params ast.Ref) (*ast.Module, error) {
 			return slices.Concat(params, ref[len(parametersRef):]), nil
 		}
 		return ref, nil
+	}
+	_, err := ast.TransformRefs(out, place)
+	if err != nil {
+		return nil, err
+	}
+	return out, placeSome(out, place)
+}
+
+// placeSome does for "some x in y" what TransformRefs leaves out.
+func placeSome(m *ast.Module, place func(ast.Ref) (ast.Value, error)) error {
+	var failed error
+	ast.WalkExprs(m, func(x *ast.Expr) bool {
+		decl, ok := x.Terms.(*ast.SomeDecl)
+		if !ok {
+			return false
+		}
+		for _, symbol := range decl.Symbols {
+			if _, err := ast.TransformRefs(symbol, place); err != nil {
+				failed = err
+			}
+		}
+		return false
 	})
-	return out, err
+	return failed
 }
 
 // plain copies a module without its METADATA, which evaluation doesn't need and

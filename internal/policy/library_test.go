@@ -6,11 +6,13 @@ import (
 	"strings"
 	"testing"
 	"testing/fstest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/codb-dev/codb/api/v1alpha1"
+	"github.com/codb-dev/codb/policies"
 )
 
 func TestLibraryThatIsNone(t *testing.T) {
@@ -127,5 +129,18 @@ func TestFloor(t *testing.T) {
 	want := map[string]bool{"opt-in": true, "withdrawal": true, "validity": true, "pause": true, "suppression": true, "holdout": true}
 	if !maps.Equal(want, got) || p.Name != "floor" || p.Mode != v1alpha1.ModeEnforce {
 		t.Errorf("the floor is %+v", p)
+	}
+}
+
+// What a rule iterates over with "some x in ..." is placed like all else: the
+// next birthday that counts is a parameter away.
+func TestParametersInSomeArePlaced(t *testing.T) {
+	q := question(1)
+	year := int32(2010)
+	q.Subjects[0].Person.BirthYear = &year
+	p := Policy{Name: "p", Rules: []v1alpha1.RuleUse{with("age", `{"adult": 18}`)}}
+	got := ask(t, load(t, policies.FS), q, p)[0]
+	if want := time.Date(2027, time.January, 1, 0, 0, 0, 0, time.UTC); !got.StaleAt.Equal(want) {
+		t.Errorf("stale at %s, want %s", got.StaleAt, want)
 	}
 }
