@@ -19,6 +19,7 @@ import (
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 
 	"github.com/codb-dev/codb/api/v1alpha1"
+	"github.com/codb-dev/codb/test/fleet"
 )
 
 // codb is a codb standalone that is killed and started again on the same
@@ -46,7 +47,7 @@ func newCodb(t *testing.T) *codb {
 	c.run(c.path("codb"), "install")
 	c.start()
 	t.Cleanup(func() { c.kill() })
-	awaiting(t, "codb takes its baseline policy", time.Minute, func() error {
+	fleet.Until(t, "codb takes its baseline policy", time.Minute, func() error {
 		out, err := c.output(c.path("codb"), "install", "--policy")
 		if err != nil {
 			return fmt.Errorf("%w: %s", err, out)

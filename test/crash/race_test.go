@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"net/http"
 	"strings"
 	"sync"
@@ -31,6 +30,7 @@ import (
 	"github.com/codb-dev/codb/internal/decision"
 	"github.com/codb-dev/codb/internal/policy"
 	"github.com/codb-dev/codb/internal/workload"
+	"github.com/codb-dev/codb/test/fleet"
 )
 
 // A withdrawal and a release set out at about the same moment. The release is
@@ -100,10 +100,10 @@ type runner struct {
 func newRunner(t *testing.T, ctx context.Context, ns, name string, store *consentstore.Store) *runner {
 	t.Helper()
 	r := &runner{
-		T: t, ctx: ctx, customer: customer("c-"+name, name), key: types.NamespacedName{Namespace: ns, Name: name},
+		T: t, ctx: ctx, customer: fleet.Customer("c-"+name, name), key: types.NamespacedName{Namespace: ns, Name: name},
 		fenced: &fenced{Store: store},
 	}
-	camp := campaign(ns, name, name, nil)
+	camp := fleet.Campaign(ns, name, name, nil)
 	create(t, r.customer)
 	create(t, camp)
 	t.Cleanup(func() { remove(t, camp); remove(t, r.customer) })
@@ -131,7 +131,7 @@ func (r *runner) trial() (let, wrong bool) {
 	if r.trials%2 == 0 { // at the worst moment
 		r.fenced.just = withdraw
 	} else { // anywhere on the way of a release
-		go func() { pause(r.ctx, 3*r.took/2+time.Millisecond); withdraw() }()
+		go func() { fleet.Pause(r.ctx, 3*r.took/2+time.Millisecond); withdraw() }()
 	}
 	started := time.Now()
 	r.look()
@@ -159,7 +159,7 @@ func (r *runner) trial() (let, wrong bool) {
 		if *j.Spec.Suspend {
 			break // it was refused, or it is stopped
 		}
-		pause(r.ctx, time.Millisecond)
+		fleet.Pause(r.ctx, time.Millisecond)
 		r.look()
 	}
 	r.must(env.Client.Delete(r.ctx, j, client.PropagationPolicy(metav1.DeletePropagationBackground)))
@@ -192,14 +192,6 @@ func (r *runner) must(err error) {
 	}
 }
 
-// pause is a moment of random length, up to most.
-func pause(ctx context.Context, most time.Duration) {
-	select {
-	case <-ctx.Done():
-	case <-time.After(rand.N(most)):
-	}
-}
-
 // lagging delivers what is watched late, as a busy network or apiserver does.
 type lagging struct{ http.RoundTripper }
 
@@ -215,7 +207,7 @@ type late struct{ io.ReadCloser }
 
 func (l late) Read(p []byte) (int, error) {
 	n, err := l.ReadCloser.Read(p)
-	pause(context.Background(), 60*time.Millisecond)
+	fleet.Pause(context.Background(), 60*time.Millisecond)
 	return n, err
 }
 
