@@ -35,12 +35,13 @@ type Projection struct {
 	shapes  table[shape]
 	runs    table[Run]
 
+	done    map[uint32]*Progress // by run
 	changes feed.Log
 	moved   chan struct{} // closed and replaced when ledger or applied changes
 }
 
-// entry is one record, 24 bytes. The people's entries are sorted by time,
-// newest last.
+// entry is one contact or event, 24 bytes. The people's entries are sorted by
+// time, newest last. A permit has one: drawn, then redeemed, or none any more.
 type entry struct {
 	at         int64
 	sequence   uint64
@@ -51,6 +52,15 @@ type entry struct {
 type shape struct {
 	event                                 Event
 	brand, purpose, class, channel, topic string
+}
+
+// contact says whether caps count it: a permit that is drawn takes its place.
+func (s *shape) contact() bool {
+	switch s.event {
+	case Sent, Released, Drawn, Redeemed:
+		return true
+	}
+	return false
 }
 
 // Position is how far a projection has come.
@@ -71,7 +81,7 @@ func NewProjection(lookBack time.Duration) *Projection {
 func (p *Projection) clear() {
 	p.ledger, p.applied, p.entries = "", 0, 0
 	p.people = map[string][]entry{}
-	p.shapes, p.runs = newTable[shape](), newTable[Run]()
+	p.shapes, p.runs, p.done = newTable[shape](), newTable[Run](), map[uint32]*Progress{}
 }
 
 // Reset forgets everything; the next page must be the first one.
@@ -133,16 +143,54 @@ func (p *Projection) check(page *Page) error {
 }
 
 func (p *Projection) add(r *Record) {
-	p.changes.Add(r.Principal)
-	e := entry{at: r.At.UnixNano(), sequence: r.Sequence}
-	if r.Event.Contact() && e.at < p.horizon {
-		return
+	run := p.runs.index(r.Campaign.Run())
+	if r.Campaign.Job != "" {
+		p.progress(run).add(r)
 	}
-	e.shape = p.shapes.index(shape{
+	switch r.Event {
+	case Held, Failed, SoftBounce, Converted, Replied:
+		return // they change no answer
+	case Expired, Voided, Returned, Refused:
+		if r.Permit == "" {
+			return
+		}
+		p.changes.Add(r.Principal)
+		p.settle(r.Principal, run)
+		return
+	case Redeemed:
+		p.settle(r.Principal, run)
+	case Sent:
+		if r.Permit != "" {
+			return // Redeemed was the contact
+		}
+	}
+	p.changes.Add(r.Principal)
+	p.insert(r, run)
+}
+
+// settle takes away what a drawn permit of the run had reserved. There is never
+// more than one for a customer.
+func (p *Projection) settle(principal string, run uint32) {
+	list := p.people[principal]
+	i := slices.IndexFunc(list, func(e entry) bool {
+		return e.run == run && p.shapes.list[e.shape].event == Drawn
+	})
+	if i >= 0 {
+		p.people[principal] = slices.Delete(list, i, i+1)
+		p.entries--
+	}
+}
+
+func (p *Projection) insert(r *Record, run uint32) {
+	e := entry{at: r.At.UnixNano(), sequence: r.Sequence, run: run}
+	s := shape{
 		event: r.Event, brand: r.Brand, purpose: r.Purpose,
 		class: string(r.Class), channel: string(r.Channel), topic: r.Topic,
-	})
-	e.run = p.runs.index(r.Campaign.Run())
+	}
+	if s.contact() && e.at < p.horizon {
+		return
+	}
+	e.shape = p.shapes.index(s)
 	list, known := p.people[r.Principal]
 	id := r.Principal
 	if !known {
@@ -176,7 +224,7 @@ func (p *Projection) Forget(now time.Time) {
 	for id, list := range p.people {
 		kept := make([]entry, 0, len(list))
 		for _, e := range list {
-			if e.at >= p.horizon || !p.shapes.list[e.shape].event.Contact() {
+			if e.at >= p.horizon || !p.shapes.list[e.shape].contact() {
 				kept = append(kept, e)
 			}
 		}
@@ -257,7 +305,7 @@ func (v View) Contacts(principal string) (decision.Contacts, uint64) {
 			continue
 		}
 		version.add(e.sequence)
-		if s.event.Contact() {
+		if s.contact() {
 			c.Sent = append(c.Sent, decision.Contact{
 				At: e.at, Brand: s.brand, Purpose: s.purpose, Class: s.class, Channel: s.channel, Topic: s.topic,
 			})
@@ -288,7 +336,7 @@ func (v View) Present(principal string) bool {
 	defer v.p.mu.RUnlock()
 	out := v.excluded()
 	return slices.ContainsFunc(v.p.people[principal], func(e entry) bool {
-		return v.p.shapes.list[e.shape].event.Contact() && slices.Contains(out, e.run)
+		return v.p.shapes.list[e.shape].contact() && slices.Contains(out, e.run)
 	})
 }
 
@@ -305,7 +353,7 @@ func (v View) excluded() []uint32 {
 }
 
 func (v View) hides(e entry, s shape, except []uint32) bool {
-	return s.event.Contact() && (e.at < v.since || slices.Contains(except, e.run))
+	return s.contact() && (e.at < v.since || slices.Contains(except, e.run))
 }
 
 // version is a digest of the records that an answer was made of (FNV-1a, a word

@@ -15,7 +15,8 @@ import (
 type Event string
 
 const (
-	// Sent: the customer was contacted.
+	// Sent: the customer was contacted. Under a permit it is the sender's word
+	// that the message went out; the contact is then counted from Redeemed on.
 	Sent Event = "Sent"
 	// Released: a workload that has a list of its own was let run with the
 	// customer in the audience. It counts as a contact from that moment on.
@@ -30,10 +31,45 @@ const (
 	Purchase Event = "Purchase"
 	// Inquiry: the customer asked the brand something.
 	Inquiry Event = "Inquiry"
+
+	// Drawn: a sender holds a permit for the customer. It takes a place under
+	// caps until the permit is redeemed, or is over.
+	Drawn Event = "Drawn"
+	// Redeemed: the sender was told to hand the message over. It is a contact
+	// whatever becomes of the message: nobody knows what a customer saw.
+	Redeemed Event = "Redeemed"
+	// Expired: a permit was not redeemed in its time.
+	Expired Event = "Expired"
+	// Voided: a permit was taken back, because the answer for the customer
+	// changed.
+	Voided Event = "Voided"
+	// Returned: a permit never reached a sender.
+	Returned Event = "Returned"
+	// Refused: a run asked for the customer and was told no; with a permit, when
+	// it was to be redeemed.
+	Refused Event = "Refused"
+	// Held: a run asked for the customer and was told not yet.
+	Held Event = "Held"
+	// Failed: the sender could not send.
+	Failed Event = "Failed"
+	// SoftBounce: the channel did not reach the customer this time.
+	SoftBounce Event = "SoftBounce"
+	// Converted: the customer did what the contact was for.
+	Converted Event = "Converted"
+	// Replied: the customer answered.
+	Replied Event = "Replied"
 )
 
-// Contact says whether the event is a contact, which is what caps count.
-func (e Event) Contact() bool { return e == Sent || e == Released }
+// Contact says whether the record is a contact, which is what caps count.
+func (r *Record) Contact() bool {
+	switch r.Event {
+	case Released, Redeemed:
+		return true
+	case Sent:
+		return r.Permit == ""
+	}
+	return false
+}
 
 // State is where a permit stood when the record was made.
 type State string
@@ -83,6 +119,17 @@ type Record struct {
 	PolicyDigest string `json:"policyDigest,omitempty"`
 	// ConsentRevision is the revision of the consents that it was decided on.
 	ConsentRevision string `json:"consentRevision,omitempty"`
+	// Until is when a permit that was drawn expires, when a message of one that
+	// was redeemed must be handed over, or when somebody held may be asked about
+	// again. Absent: unknown, or no such record.
+	Until time.Time `json:"until,omitzero"`
+	// Reasons are the codes of why the customer was refused or held, or a permit
+	// voided; sorted.
+	Reasons []string `json:"reasons,omitempty"`
+	// Pod is the UID of the pod that drew the permit. Absent: no permit.
+	Pod string `json:"pod,omitempty"`
+	// Detail is what the sender said of an outcome; it never has an address.
+	Detail string `json:"detail,omitempty"`
 }
 
 // Campaign is the Campaign object that a record belongs to.

@@ -1,6 +1,7 @@
 package contacts
 
 import (
+	"cmp"
 	"fmt"
 	"regexp"
 	"slices"
@@ -46,8 +47,12 @@ var (
 	token    = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._:/=-]*$`)
 	digest   = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
 
-	events = []Event{Sent, Released, HardBounce, Complaint, Unsubscribe, Purchase, Inquiry}
-	states = []State{StateDrawn, StateRedeemed, StateReported, StateExpired, StateVoided, StateReleased}
+	detail = regexp.MustCompile(`^[\x20-\x3F\x41-\x7E]{1,128}$`) // ASCII without @
+
+	events = []Event{
+		Sent, Released, HardBounce, Complaint, Unsubscribe, Purchase, Inquiry,
+		Drawn, Redeemed, Expired, Voided, Returned, Refused, Held, Failed, SoftBounce, Converted, Replied,
+	}
 	// classes and channels are the API's enumerations; its schema is checked
 	// against them by a test.
 	classes  = []v1alpha1.PurposeClass{v1alpha1.ClassMarketing, v1alpha1.ClassService}
@@ -102,6 +107,11 @@ func validate(r *Record, now time.Time) *FieldError {
 		func() *FieldError {
 			return optional("consentRevision", r.ConsentRevision, token, 128, "at most 128 of A-Z, a-z, 0-9 and ._:/=-")
 		},
+		func() *FieldError { return reasons(r.Reasons) },
+		func() *FieldError { return optional("pod", r.Pod, token, 63, "the pod's metadata.uid") },
+		func() *FieldError {
+			return secret("detail", cmp.Or(r.Detail, "-"), detail, 128, "at most 128 characters of ASCII, and no address")
+		},
 	} {
 		if e := check(); e != nil {
 			return e
@@ -125,12 +135,12 @@ func instant(at, now time.Time) *FieldError {
 // classAndChannel demands what a cap or a suppression would otherwise silently
 // not count.
 func classAndChannel(r *Record) *FieldError {
-	if r.Event.Contact() || r.Class != "" {
+	if r.Contact() || r.Event == Drawn || r.Class != "" {
 		if e := oneOf("class", r.Class, classes); e != nil {
 			return e
 		}
 	}
-	if r.Event.Contact() || r.Event == HardBounce || r.Channel != "" {
+	if r.Contact() || r.Event == Drawn || r.Event == HardBounce || r.Channel != "" {
 		return oneOf("channel", r.Channel, channels)
 	}
 	return nil
@@ -158,17 +168,73 @@ func campaign(c Campaign) *FieldError {
 	return nil
 }
 
+// stateOf is where a permit stands after an event; every other event is an
+// outcome that was reported.
+var stateOf = map[Event]State{
+	Drawn: StateDrawn, Redeemed: StateRedeemed, Expired: StateExpired,
+	Voided: StateVoided, Returned: StateReleased, Refused: StateVoided,
+}
+
+// outcomes are what a sender may report of a permit.
+var outcomes = []Event{Sent, Failed, SoftBounce, HardBounce, Complaint, Unsubscribe, Converted, Replied}
+
 func permit(r *Record) *FieldError {
 	if e := optional("permit", r.Permit, token, 64, "at most 64 of A-Z, a-z, 0-9 and ._:/=-"); e != nil {
 		return e
 	}
+	want, moves := stateOf[r.Event]
 	if r.Permit == "" {
-		if r.State != "" {
+		switch {
+		case moves && r.Event != Refused:
+			return &FieldError{"permit", "", "say which permit: " + string(r.Event) + " happens to permits only"}
+		case r.State != "":
 			return &FieldError{"state", clip(string(r.State)), "leave it out: only a permit has a state"}
 		}
 		return nil
 	}
-	return oneOf("state", r.State, states)
+	if !moves && !slices.Contains(outcomes, r.Event) {
+		return &FieldError{"permit", clip(r.Permit), "leave it out: " + string(r.Event) + " does not happen to permits"}
+	}
+	if !moves {
+		want = StateReported
+	}
+	if e := oneOf("state", r.State, []State{want}); e != nil {
+		return e
+	}
+	return ofRun(r)
+}
+
+// ofRun demands what a permit can't be found again without.
+func ofRun(r *Record) *FieldError {
+	switch {
+	case r.Campaign.Job == "":
+		return &FieldError{"campaign.job", "", "say whose permit it is: the Job's metadata.uid"}
+	case (r.Event == Drawn || r.Event == Redeemed) && r.Until.IsZero():
+		return &FieldError{"until", "", "say when the permit expires"}
+	case r.Event == Drawn && r.Pod == "":
+		return &FieldError{"pod", "", "say who holds the permit: the pod's metadata.uid"}
+	case !r.Until.IsZero() && (r.Until.Before(earliest) || !r.Until.Before(latest)):
+		return &FieldError{"until", stamp(r.Until), "a time from 1990 to 2199"}
+	}
+	return nil
+}
+
+// maxReasons is more than the codes that policies give one customer.
+const maxReasons = 64
+
+func reasons(codes []string) *FieldError {
+	if len(codes) > maxReasons {
+		return &FieldError{"reasons", fmt.Sprint(len(codes)), fmt.Sprintf("at most %d", maxReasons)}
+	}
+	for i, c := range codes {
+		if e := matches(fmt.Sprintf("reasons[%d]", i), c, term, "a code, for example QuietHours"); e != nil {
+			return e
+		}
+		if i > 0 && c <= codes[i-1] {
+			return &FieldError{"reasons", clip(c), "sorted, each once"}
+		}
+	}
+	return nil
 }
 
 func oneOf[T ~string](field string, v T, list []T) *FieldError {

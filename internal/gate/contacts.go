@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"mime"
 	"net/http"
@@ -37,6 +38,11 @@ func (s *Server) appendContacts(w http.ResponseWriter, r *http.Request) error {
 	}
 	if len(req.Records) == 0 {
 		return invalid("records", "", "send at least one")
+	}
+	for i := range req.Records {
+		if r := &req.Records[i]; r.Permit != "" || r.Event == contacts.Refused || r.Event == contacts.Held {
+			return invalid(fmt.Sprintf("records[%d].permit", i), "", "leave permits, Refused and Held out: the gate alone writes them")
+		}
 	}
 	results, err := s.ledger.Append(ctx, req.Records)
 	if err != nil {

@@ -97,10 +97,9 @@ func TestTheDescriptionHasEveryFieldAndNoOther(t *testing.T) {
 func TestTheDescriptionsWordsAreTaken(t *testing.T) {
 	record := readOpenAPI(t).Components.Schemas["Record"]
 	for field, set := range map[string]func(*contacts.Record, string){
-		"event":   func(r *contacts.Record, v string) { r.Event = contacts.Event(v) },
+		"event":   func(r *contacts.Record, v string) { *r = eventful(contacts.Event(v)) },
 		"class":   func(r *contacts.Record, v string) { reflect.ValueOf(&r.Class).Elem().SetString(v) },
 		"channel": func(r *contacts.Record, v string) { reflect.ValueOf(&r.Channel).Elem().SetString(v) },
-		"state":   func(r *contacts.Record, v string) { r.Permit, r.State = "p-1", contacts.State(v) },
 	} {
 		words := record.Properties[field].Enum
 		if len(words) < 2 {
@@ -114,6 +113,21 @@ func TestTheDescriptionsWordsAreTaken(t *testing.T) {
 			}
 		}
 	}
+}
+
+// eventful is a record of any event, with the permit that some have.
+func eventful(e contacts.Event) contacts.Record {
+	r := sent(1, "c-1")
+	r.Event = e
+	state, of := map[contacts.Event]contacts.State{
+		contacts.Drawn: contacts.StateDrawn, contacts.Redeemed: contacts.StateRedeemed, contacts.Expired: contacts.StateExpired,
+		contacts.Voided: contacts.StateVoided, contacts.Returned: contacts.StateReleased, contacts.Failed: contacts.StateReported,
+	}[e]
+	if of {
+		r.Permit, r.State, r.Pod, r.Until = "p-1", state, "pod-1", noon
+		r.Campaign = contacts.Campaign{Namespace: "acme-shop", Name: "spring", UID: "u-1", Generation: 1, Job: "j-1"}
+	}
+	return r
 }
 
 func jsonFields(t reflect.Type) []string {

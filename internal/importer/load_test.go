@@ -45,7 +45,7 @@ func (l *ledger) Append(_ context.Context, records []contacts.Record) ([]contact
 		l.kept = map[string]contacts.Record{}
 	}
 	for i, r := range records {
-		if was, ok := l.kept[r.Key]; ok && was != r {
+		if was, ok := l.kept[r.Key]; ok && !cmp.Equal(was, r) {
 			return nil, &contacts.ConflictError{Index: i}
 		}
 		l.kept[r.Key] = r

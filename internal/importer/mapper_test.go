@@ -170,7 +170,7 @@ func TestSegments(t *testing.T) {
 	}
 	since := func(past []contacts.Record, d time.Duration) (n int) {
 		for _, c := range past {
-			if c.Event.Contact() && c.At.After(asOf.Add(-d)) {
+			if c.Contact() && c.At.After(asOf.Add(-d)) {
 				n++
 			}
 		}

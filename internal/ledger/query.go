@@ -109,7 +109,7 @@ func (f *File) Count(ctx context.Context, principal string, q CountQuery) (int, 
 }
 
 func counts(r *Record, q *CountQuery) bool {
-	return r.Event.Contact() &&
+	return r.Contact() &&
 		(len(q.Classes) == 0 || slices.Contains(q.Classes, r.Class)) &&
 		(len(q.Channels) == 0 || slices.Contains(q.Channels, r.Channel)) &&
 		(q.Brand == "" || q.Brand == r.Brand)

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"hash/crc32"
+	"slices"
 	"time"
 
 	"github.com/codb-dev/codb/api/v1alpha1"
@@ -14,14 +15,22 @@ import (
 // A record on disk is its layout's version, the fields in a fixed order and a
 // checksum over the sequence and all before it, so that neither a flipped bit
 // nor a record in another's place is read as the truth.
-const recordVersion = 1
+const recordVersion = 2
+
+// firstVersion lacks the fields of refusals and permits. What has none of them
+// is still written so: the same record stays the same bytes, under its key.
+const firstVersion = 1
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // encode writes all of a record but its sequence and the checksum.
 func encode(r *Record) []byte {
 	b := make([]byte, 0, 192)
-	b = append(b, recordVersion)
+	version := byte(recordVersion)
+	if r.Until.IsZero() && len(r.Reasons) == 0 && r.Pod == "" && r.Detail == "" {
+		version = firstVersion
+	}
+	b = append(b, version)
 	b = binary.BigEndian.AppendUint64(b, uint64(r.At.UnixNano()))
 	b = binary.AppendVarint(b, r.Campaign.Generation)
 	for _, s := range []string{
@@ -29,10 +38,25 @@ func encode(r *Record) []byte {
 		r.Campaign.Namespace, r.Campaign.Name, r.Campaign.UID, r.Campaign.Job,
 		r.Permit, string(r.State), r.PolicyDigest, r.ConsentRevision,
 	} {
-		b = binary.AppendUvarint(b, uint64(len(s)))
-		b = append(b, s...)
+		b = appendString(b, s)
+	}
+	if version == firstVersion {
+		return b
+	}
+	until := int64(0)
+	if !r.Until.IsZero() {
+		until = r.Until.UnixNano()
+	}
+	b = binary.BigEndian.AppendUint64(b, uint64(until))
+	b = binary.AppendVarint(b, int64(len(r.Reasons)))
+	for _, s := range append(slices.Clone(r.Reasons), r.Pod, r.Detail) {
+		b = appendString(b, s)
 	}
 	return b
+}
+
+func appendString(b []byte, s string) []byte {
+	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
 }
 
 // seal adds the checksum to an encoded record.
@@ -60,7 +84,7 @@ func decode(stored, sequence []byte) (Record, error) {
 		return Record{}, err
 	}
 	n := binary.BigEndian.Uint64(sequence)
-	if len(encoded) == 0 || encoded[0] != recordVersion {
+	if len(encoded) == 0 || encoded[0] < firstVersion || encoded[0] > recordVersion {
 		return Record{}, fmt.Errorf("record %d: %w", n, ErrFormat)
 	}
 	d := decoder{text: string(encoded[1:])}
@@ -75,10 +99,24 @@ func decode(stored, sequence []byte) (Record, error) {
 	r.Campaign.Namespace, r.Campaign.Name, r.Campaign.UID, r.Campaign.Job = d.string(), d.string(), d.string(), d.string()
 	r.Permit, r.State = d.string(), contacts.State(d.string())
 	r.PolicyDigest, r.ConsentRevision = d.string(), d.string()
+	if encoded[0] > firstVersion {
+		d.second(&r)
+	}
 	if d.bad || d.text != "" {
 		return Record{}, fmt.Errorf("%w: record %d can't be read", ErrCorrupt, n)
 	}
 	return r, nil
+}
+
+// second reads what the second version added.
+func (d *decoder) second(r *Record) {
+	if t := d.time(); t.UnixNano() != 0 {
+		r.Until = t
+	}
+	for n := d.varint(); n > 0 && !d.bad; n-- {
+		r.Reasons = append(r.Reasons, d.string())
+	}
+	r.Pod, r.Detail = d.string(), d.string()
 }
 
 // same says whether a stored record is the encoded one.

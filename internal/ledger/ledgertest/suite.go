@@ -87,7 +87,8 @@ func whole(key string) ledger.Record {
 	r := sent(key, "c-1", noon.Add(-time.Hour+123*time.Nanosecond))
 	r.Topic = "Garden"
 	r.Campaign = contacts.Campaign{Namespace: "acme-shop", Name: "spring", UID: "0b1f6c1e-5a3e-4d0c-9d53-0a2f6f0b7a11", Generation: 3, Job: "5e2c8f60-77aa-4b35-8a8c-2f6b1c9d0e42"}
-	r.Permit, r.State = "p-1", contacts.StateRedeemed
+	r.Event, r.Permit, r.State, r.Until = contacts.Redeemed, "p-1", contacts.StateRedeemed, noon.Add(123*time.Nanosecond)
+	r.Reasons, r.Pod, r.Detail = []string{"OptedOut", "QuietHours"}, "9c8f6c1e-5a3e-4d0c-9d53-0a2f6f0b7a11", "250 queued"
 	r.PolicyDigest = "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 	r.ConsentRevision = "crs:4711"
 	return r
@@ -228,14 +229,17 @@ func conflict(t *testing.T, open Open) {
 		"Class":      func(r *ledger.Record) { r.Class = v1alpha1.ClassService },
 		"Channel":    func(r *ledger.Record) { r.Channel = v1alpha1.ChannelSMS },
 		"Topic":      func(r *ledger.Record) { r.Topic = "Sport" },
-		"Event":      func(r *ledger.Record) { r.Event = contacts.Released },
+		"Event":      func(r *ledger.Record) { r.Event, r.State = contacts.Expired, contacts.StateExpired },
 		"Namespace":  func(r *ledger.Record) { r.Campaign.Namespace = "other" },
 		"Name":       func(r *ledger.Record) { r.Campaign.Name = "other" },
 		"UID":        func(r *ledger.Record) { r.Campaign.UID = "other" },
 		"Generation": func(r *ledger.Record) { r.Campaign.Generation++ },
-		"Job":        func(r *ledger.Record) { r.Campaign.Job = "" },
+		"Job":        func(r *ledger.Record) { r.Campaign.Job = "other" },
 		"Permit":     func(r *ledger.Record) { r.Permit = "p-2" },
-		"State":      func(r *ledger.Record) { r.State = contacts.StateReported },
+		"Until":      func(r *ledger.Record) { r.Until = r.Until.Add(1) },
+		"Reasons":    func(r *ledger.Record) { r.Reasons = r.Reasons[:1] },
+		"Pod":        func(r *ledger.Record) { r.Pod = "other" },
+		"Detail":     func(r *ledger.Record) { r.Detail = "" },
 		"Digest":     func(r *ledger.Record) { r.PolicyDigest = "" },
 		"Revision":   func(r *ledger.Record) { r.ConsentRevision = "crs:4712" },
 	} {

@@ -1,0 +1,129 @@
+package contacts
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"time"
+)
+
+// Progress is how far a run that draws permits has come.
+type Progress struct {
+	// Drawn are all permits; Outstanding those neither redeemed nor over.
+	Drawn, Outstanding int64
+	// Redeemed are the contacts.
+	Redeemed int64
+	// Sent, Failed and Bounced are what the senders reported of them; a message
+	// may be sent and then bounce.
+	Sent, Failed, Bounced int64
+
+	refused map[string]int64
+	minutes [paceOver]minute
+}
+
+type minute struct{ at, redeemed int64 }
+
+const (
+	// paceOver is over how many minutes the pace is measured.
+	paceOver = 5
+	// maxCodes is how many codes of refusals are told apart.
+	maxCodes = 64
+	// otherCode sums up the rest.
+	otherCode = "Other"
+)
+
+// Refusal counts the refusals that a code led to.
+type Refusal struct {
+	Code      string
+	Customers int64
+}
+
+func (g *Progress) add(r *Record) {
+	switch r.Event {
+	case Drawn:
+		g.Drawn++
+		g.Outstanding++
+	case Redeemed:
+		g.Outstanding--
+		g.Redeemed++
+		at := r.At.Unix() / 60
+		m := &g.minutes[at%paceOver]
+		if at > m.at {
+			*m = minute{at: at}
+		}
+		if at == m.at {
+			m.redeemed++
+		}
+	case Expired, Voided, Returned:
+		g.Outstanding--
+	case Refused:
+		if r.Permit != "" {
+			g.Outstanding--
+		}
+		g.refuse(r.Reasons)
+	case Sent:
+		g.Sent++
+	case Failed:
+		g.Failed++
+	case SoftBounce, HardBounce:
+		g.Bounced++
+	}
+}
+
+func (g *Progress) refuse(codes []string) {
+	if g.refused == nil {
+		g.refused = map[string]int64{}
+	}
+	for _, c := range codes {
+		if _, known := g.refused[c]; !known && len(g.refused) >= maxCodes {
+			c = otherCode
+		}
+		g.refused[c]++
+	}
+}
+
+// Refused are the refusals by code, the most frequent first.
+func (g *Progress) Refused() []Refusal {
+	out := make([]Refusal, 0, len(g.refused))
+	for c, n := range g.refused {
+		out = append(out, Refusal{Code: c, Customers: n})
+	}
+	slices.SortFunc(out, func(a, b Refusal) int {
+		return cmp.Or(cmp.Compare(b.Customers, a.Customers), cmp.Compare(a.Code, b.Code))
+	})
+	return out
+}
+
+// PerMinute is the pace of the last whole minutes.
+func (g *Progress) PerMinute(now time.Time) int64 {
+	var n int64
+	at := now.Unix() / 60
+	for _, m := range g.minutes {
+		if m.at < at && m.at >= at-paceOver+1 {
+			n += m.redeemed
+		}
+	}
+	return n / (paceOver - 1)
+}
+
+func (p *Projection) progress(run uint32) *Progress {
+	g := p.done[run]
+	if g == nil {
+		g = &Progress{}
+		p.done[run] = g
+	}
+	return g
+}
+
+// Progress of the run; zero where nothing is known of it.
+func (p *Projection) Progress(r Run) Progress {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	i, ok := p.runs.at[r]
+	if !ok || p.done[i] == nil {
+		return Progress{}
+	}
+	g := *p.done[i]
+	g.refused = maps.Clone(g.refused)
+	return g
+}
