@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"regexp"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -51,10 +52,22 @@ var Installation = []Part{CRDs, Namespaces, RBAC, Admission, Mutation, Webhook, 
 type Values struct {
 	// Operator is the username that alone may release workloads.
 	Operator string
+	// Kueue is the username of Kueue's controller, which starts campaign Jobs
+	// that have its queue label once codb has released them. Empty: such Jobs
+	// are refused, since nobody could start them.
+	Kueue string
 }
+
+// noKueue is what stands in the manifests where nobody is Kueue.
+const noKueue = "  - name: kueue\n    expression: \"''\"\n"
+
+var serviceAccount = regexp.MustCompile(`^system:serviceaccount:[a-z0-9-]+:[a-z0-9.-]+$`)
 
 // Objects returns the manifests of the parts, in the order given.
 func Objects(v Values, parts ...Part) ([]*unstructured.Unstructured, error) {
+	if v.Kueue != "" && !serviceAccount.MatchString(v.Kueue) {
+		return nil, fmt.Errorf("read the manifests: Kueue's user %q: want system:serviceaccount:<namespace>:<name>", v.Kueue)
+	}
 	var all []*unstructured.Unstructured
 	for _, part := range parts {
 		err := fs.WalkDir(files, string(part), func(path string, entry fs.DirEntry, err error) error {
@@ -79,6 +92,9 @@ func read(v Values, path string) ([]*unstructured.Unstructured, error) {
 	}
 	if v.Operator != "" {
 		raw = bytes.ReplaceAll(raw, []byte(consentv1.OperatorUsername), []byte(v.Operator))
+	}
+	if v.Kueue != "" {
+		raw = bytes.ReplaceAll(raw, []byte(noKueue), []byte(strings.Replace(noKueue, "''", "'"+v.Kueue+"'", 1)))
 	}
 	var objects []*unstructured.Unstructured
 	for decoder := yaml.NewYAMLOrJSONDecoder(bytes.NewReader(raw), 4096); ; {

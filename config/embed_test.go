@@ -91,6 +91,31 @@ func TestOperatorIsOneValue(t *testing.T) {
 	}
 }
 
+// TestKueueIsOneValue: nobody is Kueue unless the installation says who, in a
+// way that can't change the policy's meaning.
+func TestKueueIsOneValue(t *testing.T) {
+	const user = "system:serviceaccount:kueue-system:kueue-controller-manager"
+	named := 0
+	for i, u := range objects(t, config.Values{Kueue: user}, config.Admission) {
+		none := text(t, objects(t, config.Values{}, config.Admission)[i])
+		if n := strings.Count(text(t, u), user); n > 0 {
+			named += n
+			none = strings.Replace(none, `"expression":"''","name":"kueue"`, `"expression":"'`+user+`'","name":"kueue"`, 1)
+		}
+		if diff := cmp.Diff(none, text(t, u)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", u.GetName(), diff)
+		}
+	}
+	if named != 1 {
+		t.Errorf("Kueue is named %d times, want once", named)
+	}
+	for _, wrong := range []string{"' || true || '", "kueue", "system:serviceaccount:a:b'", "system:serviceaccount:a"} {
+		if _, err := config.Objects(config.Values{Kueue: wrong}, config.Admission); err == nil {
+			t.Errorf("%q passes for Kueue's user", wrong)
+		}
+	}
+}
+
 func text(t *testing.T, u *unstructured.Unstructured) string {
 	t.Helper()
 	raw, err := u.MarshalJSON()

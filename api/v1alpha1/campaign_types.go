@@ -263,12 +263,13 @@ const (
 )
 
 // WorkloadState says what the campaign's workloads do.
-// +kubebuilder:validation:Enum=None;Suspended;Running;Stopping;Complete;Failed
+// +kubebuilder:validation:Enum=None;Suspended;Queued;Running;Stopping;Complete;Failed
 type WorkloadState string
 
 const (
 	WorkloadNone      WorkloadState = "None"
 	WorkloadSuspended WorkloadState = "Suspended"
+	WorkloadQueued    WorkloadState = "Queued"
 	WorkloadRunning   WorkloadState = "Running"
 	WorkloadStopping  WorkloadState = "Stopping"
 	WorkloadComplete  WorkloadState = "Complete"
@@ -296,8 +297,8 @@ type CampaignStatus struct {
 	Why string `json:"why,omitempty"`
 
 	// workload is what the campaign's Jobs and CronJobs do: None (there is none
-	// yet), Suspended, Running, Stopping (pods are on their way out), Complete or
-	// Failed.
+	// yet), Suspended, Queued (released, and waiting for Kueue to start it),
+	// Running, Stopping (pods are on their way out), Complete or Failed.
 	// +optional
 	Workload WorkloadState `json:"workload,omitempty"`
 

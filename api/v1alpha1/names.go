@@ -46,6 +46,15 @@ const (
 	// carries it may have contacted people, so it is never released again.
 	AnnotationStopped = Group + "/stopped"
 
+	// QueueGate is codb's name among those in Kueue's annotation
+	// kueue.x-k8s.io/admission-gated-by: while it is there, Kueue does not start
+	// the Job.
+	QueueGate = Group + "/codb"
+	// AnnotationStart on a released Job of a Kueue queue is the Job's own
+	// metadata.generation, at which alone Kueue may start it. Each start and
+	// each stop changes the generation, so that one release is one start.
+	AnnotationStart = Group + "/start"
+
 	// FieldOwner is codb's name in managedFields.
 	FieldOwner = "codb-operator"
 

@@ -56,12 +56,12 @@ func assemble(ctx context.Context, mgr manager.Manager, cfg *rest.Config, o oper
 	if err != nil {
 		return err
 	}
-	keeper := &workload.Keeper{Client: mgr.GetClient(), Live: mgr.GetAPIReader()}
+	keeper := &workload.Keeper{Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Kueue: o.kueue != ""}
 	live, err := client.New(cfg, client.Options{Scheme: mgr.GetScheme(), Mapper: mgr.GetRESTMapper()})
 	if err != nil {
 		return fmt.Errorf("make a client without a cache: %w", err)
 	}
-	shipped, err := config.Objects(config.Values{}, config.Admission, config.Mutation)
+	shipped, err := config.Objects(config.Values{Kueue: o.kueue}, config.Admission, config.Mutation)
 	if err != nil {
 		return err
 	}
@@ -121,7 +121,7 @@ func assemble(ctx context.Context, mgr manager.Manager, cfg *rest.Config, o oper
 		},
 		&campaign.Reconciler{
 			Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Consents: consents, Policies: book, Contacts: ledger,
-			Keeper: keeper, LiveKeeper: &workload.Keeper{Client: live}, Admitted: admitted, Clock: systemClock, Events: mgr.GetEventRecorder("codb"), Workers: o.workers,
+			Keeper: keeper, LiveKeeper: &workload.Keeper{Client: live, Kueue: o.kueue != ""}, Admitted: admitted, Clock: systemClock, Events: mgr.GetEventRecorder("codb"), Workers: o.workers,
 			Metrics: campaign.NewMetrics(metrics.Registry, mgr.GetClient()),
 		},
 		&campaigndecision.Reconciler{Client: mgr.GetClient(), Clock: systemClock, Retention: o.retention},

@@ -33,15 +33,17 @@ func installCommand() *cobra.Command {
 	c.Flags().BoolVar(&policy, "policy", false, "apply the baseline policy, which a running codb must admit")
 	var static string
 	c.Flags().StringVar(&static, "static", "", "write the admission policies to this folder instead, for kube-apiserver --admission-control-config-file (Kubernetes 1.37)")
+	var values config.Values
+	c.Flags().StringVar(&values.Kueue, kueueFlag, "", kueueUsage)
 	c.RunE = func(cmd *cobra.Command, _ []string) error {
 		if static != "" {
-			return writeStatic(static)
+			return writeStatic(values, static)
 		}
 		parts := []config.Part{config.CRDs, config.Namespaces, config.RBAC, config.Admission, config.Mutation, config.Webhook}
 		if policy {
 			parts = []config.Part{config.Policy}
 		}
-		objects, err := config.Objects(config.Values{}, parts...)
+		objects, err := config.Objects(values, parts...)
 		if err != nil {
 			return err
 		}

@@ -42,6 +42,7 @@ type operatorOptions struct {
 	secret      string
 	life        time.Duration
 	baseline    bool
+	kueue       string
 }
 
 func (o *operatorOptions) register(c *cobra.Command) {
@@ -53,8 +54,16 @@ func (o *operatorOptions) register(c *cobra.Command) {
 	f.StringVar(&o.probes, "probe-address", "127.0.0.1:8081", "where /livez and /readyz are served; 0: nowhere")
 	f.IntVar(&o.workers, "campaign-workers", 2, "campaigns that are looked at side by side")
 	f.IntVar(&o.sandboxes, "policy-workers", 2, "processes that evaluate policies")
+	f.StringVar(&o.kueue, kueueFlag, "", kueueUsage)
 	f.DurationVar(&o.retention, "decision-retention", 400*24*time.Hour, "how long decisions are kept; 0: for ever")
 }
+
+// kueueFlag is the same of codb install and of the operator: the one renders the
+// admission policies, the other checks that they are in force.
+const (
+	kueueFlag  = "kueue-user"
+	kueueUsage = "username of Kueue's controller, which may start released Jobs that have its queue label: system:serviceaccount:<namespace>:<name>; empty: such Jobs are refused"
+)
 
 func operatorCommand() *cobra.Command {
 	var o operatorOptions

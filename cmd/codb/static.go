@@ -17,7 +17,7 @@ const staticConfig = "admission.yaml"
 // writeStatic writes the admission policies into a folder of the apiserver's
 // disk, for kube-apiserver to load itself: nobody can take them away through
 // its API then.
-func writeStatic(dir string) error {
+func writeStatic(values config.Values, dir string) error {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
 		return err
@@ -31,7 +31,7 @@ func writeStatic(dir string) error {
 		part         config.Part
 		folder, name string
 	}{{config.Admission, "validating", "ValidatingAdmissionPolicy"}, {config.Mutation, "mutating", "MutatingAdmissionPolicy"}} {
-		objects, err := config.Static(config.Values{}, p.part)
+		objects, err := config.Static(values, p.part)
 		if err != nil {
 			return err
 		}

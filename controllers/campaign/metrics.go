@@ -75,7 +75,7 @@ var (
 		v1alpha1.CampaignPending, v1alpha1.CampaignAllowed, v1alpha1.CampaignPartlyAllowed, v1alpha1.CampaignHeld, v1alpha1.CampaignBlocked,
 	}
 	states = []v1alpha1.WorkloadState{
-		v1alpha1.WorkloadNone, v1alpha1.WorkloadSuspended, v1alpha1.WorkloadRunning,
+		v1alpha1.WorkloadNone, v1alpha1.WorkloadSuspended, v1alpha1.WorkloadQueued, v1alpha1.WorkloadRunning,
 		v1alpha1.WorkloadStopping, v1alpha1.WorkloadComplete, v1alpha1.WorkloadFailed,
 	}
 )

@@ -133,7 +133,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	look, err := r.look(ctx, c, r.Keeper, now)
 	look.before = before
 	if err == nil {
-		err = r.enforce(ctx, c, look)
+		err = errors.Join(r.enforce(ctx, c, look), r.Keeper.Dequeue(ctx, c, look.seen))
 	} else if len(look.seen.Active()) > 0 && r.refused(ctx, c, look) {
 		// Nobody can be asked, but a no needs no interpreter.
 		look.outcome.Withdrawn, look.outcome.Code = true, heldWithdrawn
@@ -167,7 +167,9 @@ func (r *Reconciler) bury(ctx context.Context, key types.NamespacedName) error {
 	if err != nil {
 		return err
 	}
-	return r.Keeper.Hold(ctx, gone, seen, v1alpha1.OnWithdrawalSuspend, "the campaign is gone")
+	return errors.Join(
+		r.Keeper.Hold(ctx, gone, seen, v1alpha1.OnWithdrawalSuspend, "the campaign is gone"),
+		r.Keeper.Dequeue(ctx, gone, seen))
 }
 
 // next plans the look at the first instant at which any answer can change.

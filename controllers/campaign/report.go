@@ -98,6 +98,8 @@ func reportFact(c *v1alpha1.Campaign, l *look) {
 	switch l.seen.State {
 	case v1alpha1.WorkloadNone, "":
 		reason, message = v1alpha1.ReasonNoWorkload, "there is no Job or CronJob of this campaign"
+	case v1alpha1.WorkloadQueued:
+		reason, message = v1alpha1.ReasonReleased, "released; Kueue starts it when its queue has room"
 	case v1alpha1.WorkloadRunning:
 		reason, message = v1alpha1.ReasonReleased, "released"
 		if !l.over && !l.outcome.Runs() {

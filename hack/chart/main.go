@@ -80,6 +80,12 @@ var values = []value{
 // optional are lines that a value switches on.
 var optional = map[string]string{"        - --baseline\n": ".Values.baseline"}
 
+// texts are places within a text that a value fills in.
+var texts = map[string]string{
+	"        - --kueue-user=\n":                 "        - --kueue-user={{ .Values.kueue.user }}\n",
+	"  - expression: ''''''\n    name: kueue\n": "  - expression: {{ .Values.kueue.user | squote | quote }}\n    name: kueue\n",
+}
+
 const notice = "# Written by hack/chart from config: change it there.\n"
 
 // render returns the templates by file name.
@@ -134,6 +140,9 @@ func template(part config.Part, o *unstructured.Unstructured) (string, error) {
 	text = placeholder.ReplaceAllString(text, "{{ $1 }}")
 	for line, condition := range optional {
 		text = strings.ReplaceAll(text, line, only(condition, line))
+	}
+	for place, filled := range texts {
+		text = strings.ReplaceAll(text, place, filled)
 	}
 	text = "---\n" + text
 	for _, condition := range []string{conditions[part], when[id]} {

@@ -24,12 +24,15 @@ func (o Observation) Own() *Run {
 	return nil
 }
 
-// Active are the runs that were released and have not ended.
+// Active are the runs that were released and have not ended, or not begun.
 func (o Observation) Active() []types.UID {
 	var uids []types.UID
 	for _, run := range o.Runs {
-		if run.Released && (run.State == v1alpha1.WorkloadRunning || run.State == v1alpha1.WorkloadStopping) {
-			uids = append(uids, run.UID)
+		switch run.State {
+		case v1alpha1.WorkloadQueued, v1alpha1.WorkloadRunning, v1alpha1.WorkloadStopping:
+			if run.Released {
+				uids = append(uids, run.UID)
+			}
 		}
 	}
 	return uids

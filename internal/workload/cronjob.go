@@ -11,14 +11,14 @@ import (
 )
 
 // cronOf says what one CronJob of the campaign does.
-func cronOf(c *v1alpha1.Campaign, j *batchv1.CronJob) Cron {
+func (k *Keeper) cronOf(c *v1alpha1.Campaign, j *batchv1.CronJob) Cron {
 	owned := owns(c, j)
 	cron := Cron{
 		Name:      j.Name,
 		UID:       j.UID,
 		Suspended: ptr.Deref(j.Spec.Suspend, false),
 		Released:  evidence(j.Annotations),
-		Unsafe:    unsafeCron(c, j, owned),
+		Unsafe:    k.unsafeCron(c, j, owned),
 		Outdated:  outdated(c, owned, j.Annotations),
 		version:   j.ResourceVersion,
 		owned:     owned,
@@ -30,7 +30,7 @@ func cronOf(c *v1alpha1.Campaign, j *batchv1.CronJob) Cron {
 }
 
 // unsafeCron says why the Jobs that a CronJob makes would escape codb.
-func unsafeCron(c *v1alpha1.Campaign, j *batchv1.CronJob, owned bool) string {
+func (k *Keeper) unsafeCron(c *v1alpha1.Campaign, j *batchv1.CronJob, owned bool) string {
 	template := &j.Spec.JobTemplate
 	owner := metav1.GetControllerOf(j)
 	switch {
@@ -45,5 +45,5 @@ func unsafeCron(c *v1alpha1.Campaign, j *batchv1.CronJob, owned bool) string {
 	case ptr.Deref(template.Spec.ManagedBy, batchv1.JobControllerName) != batchv1.JobControllerName:
 		return "spec.jobTemplate.spec.managedBy is set, so that its Jobs need not heed suspend: take it off"
 	}
-	return queued(template.ObjectMeta)
+	return k.unsafeQueue(&template.ObjectMeta)
 }

@@ -60,7 +60,7 @@ func (k *Keeper) retire(ctx context.Context, c *v1alpha1.Campaign, o Observation
 		}
 		gone = false
 		switch run.State {
-		case v1alpha1.WorkloadRunning:
+		case v1alpha1.WorkloadQueued, v1alpha1.WorkloadRunning:
 			errs = append(errs, k.stopJob(ctx, c.Namespace, run, replaced))
 		case v1alpha1.WorkloadStopping: // its end wakes us
 		default:
@@ -83,7 +83,7 @@ func (k *Keeper) retireCron(ctx context.Context, c *v1alpha1.Campaign, o Observa
 			continue
 		}
 		switch run.State {
-		case v1alpha1.WorkloadRunning:
+		case v1alpha1.WorkloadQueued, v1alpha1.WorkloadRunning:
 			quiet = false
 			errs = append(errs, k.stopJob(ctx, c.Namespace, run, replaced))
 		case v1alpha1.WorkloadStopping:

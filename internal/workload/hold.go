@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"strings"
 
 	batchv1 "k8s.io/api/batch/v1"
@@ -22,7 +23,8 @@ const maxReason = 256
 
 // Hold keeps the campaign's workloads from running. In every mode CronJobs and
 // Jobs that nobody released are suspended; mode Finish lets Jobs that were
-// released run on, any other mode stops them. The reason, which must name no
+// released run on, any other mode stops them. One that was released and still
+// waits for Kueue has nothing to finish. The reason, which must name no
 // person, is written onto what is stopped. A second Hold writes nothing.
 // Everything is tried, whatever fails before.
 func (k *Keeper) Hold(ctx context.Context, c *v1alpha1.Campaign, o Observation, mode, reason string) error {
@@ -34,20 +36,18 @@ func (k *Keeper) Hold(ctx context.Context, c *v1alpha1.Campaign, o Observation, 
 	}
 	for i := range o.Runs {
 		run := &o.Runs[i]
-		if run.State != v1alpha1.WorkloadRunning {
-			continue
+		finishes := mode == v1alpha1.OnWithdrawalFinish && run.Released && run.Unsafe == ""
+		if run.State == v1alpha1.WorkloadQueued || (run.State == v1alpha1.WorkloadRunning && !finishes) {
+			errs = append(errs, k.stopJob(ctx, c.Namespace, run, reason))
 		}
-		if mode == v1alpha1.OnWithdrawalFinish && run.Released && run.Unsafe == "" {
-			continue
-		}
-		errs = append(errs, k.stopJob(ctx, c.Namespace, run, reason))
 	}
 	errs = append(errs, k.trim(ctx, c, o))
 	return errors.Join(errs...)
 }
 
 // Release lets run what waits: Jobs that are suspended and never were
-// released, and suspended CronJobs. Suspend and evidence change in one patch,
+// released, and suspended CronJobs. Suspend, or codb's gate where Kueue starts
+// the Job, and evidence change in one patch,
 // and only if the object still is what the observation showed; a conflict is
 // an error, and the caller looks again. The Jobs that were released are
 // returned even with an error: they contact people, each of them once, while a
@@ -64,11 +64,17 @@ func (k *Keeper) Release(ctx context.Context, c *v1alpha1.Campaign, o Observatio
 			continue
 		}
 		job := &batchv1.Job{ObjectMeta: metav1.ObjectMeta{Namespace: c.Namespace, Name: run.Name}}
-		if err := k.patch(ctx, job, run.UID, run.version, false, e.annotations()); err != nil {
+		allowed := change{uid: run.UID, version: run.version, suspend: ptr.To(false), annotations: e.annotations()}
+		state := v1alpha1.WorkloadRunning
+		if run.ungate != nil {
+			allowed.suspend, state = nil, v1alpha1.WorkloadQueued
+			maps.Copy(allowed.annotations, run.ungate)
+		}
+		if err := k.patch(ctx, job, allowed); err != nil {
 			errs = append(errs, fmt.Errorf("release Job %s/%s: %w", c.Namespace, run.Name, err))
 			continue
 		}
-		run.Released, run.Suspended, run.State = true, false, v1alpha1.WorkloadRunning
+		run.Released, run.Suspended, run.State = true, false, state
 		released = append(released, run)
 	}
 	for i := range o.Crons {
@@ -79,7 +85,7 @@ func (k *Keeper) Release(ctx context.Context, c *v1alpha1.Campaign, o Observatio
 		job := &batchv1.CronJob{ObjectMeta: metav1.ObjectMeta{Namespace: c.Namespace, Name: cron.Name}}
 		notes := e.annotations()
 		notes[v1alpha1.AnnotationStopped] = nil
-		if err := k.patch(ctx, job, cron.UID, cron.version, false, notes); err != nil {
+		if err := k.patch(ctx, job, change{uid: cron.UID, version: cron.version, suspend: ptr.To(false), annotations: notes}); err != nil {
 			errs = append(errs, fmt.Errorf("release CronJob %s/%s: %w", c.Namespace, cron.Name, err))
 		}
 	}
@@ -112,21 +118,32 @@ func (k *Keeper) stop(ctx context.Context, obj client.Object, kind string, uid t
 	if len(reason) > maxReason {
 		reason = strings.ToValidUTF8(reason[:maxReason], "")
 	}
-	err := k.patch(ctx, obj, uid, "", true, map[string]any{v1alpha1.AnnotationStopped: reason})
+	err := k.patch(ctx, obj, change{uid: uid, suspend: ptr.To(true), annotations: map[string]any{v1alpha1.AnnotationStopped: reason}})
 	if err == nil || apierrors.IsNotFound(err) {
 		return nil
 	}
 	return fmt.Errorf("suspend %s %s/%s: %w", kind, obj.GetNamespace(), obj.GetName(), err)
 }
 
-// patch sets suspend and annotations in one request, on the object with this
-// uid and, unless empty, this version.
-func (k *Keeper) patch(ctx context.Context, obj client.Object, uid types.UID, version string, suspend bool, annotations map[string]any) error {
-	meta := map[string]any{"uid": uid, "annotations": annotations}
-	if version != "" {
-		meta["resourceVersion"] = version
+// change is what one request changes of the object with this uid and, unless
+// empty, this version. Without suspend it leaves that as it is.
+type change struct {
+	uid         types.UID
+	version     string
+	suspend     *bool
+	annotations map[string]any
+}
+
+func (k *Keeper) patch(ctx context.Context, obj client.Object, to change) error {
+	meta := map[string]any{"uid": to.uid, "annotations": to.annotations}
+	if to.version != "" {
+		meta["resourceVersion"] = to.version
 	}
-	b, err := json.Marshal(map[string]any{"metadata": meta, "spec": map[string]any{"suspend": suspend}})
+	body := map[string]any{"metadata": meta}
+	if to.suspend != nil {
+		body["spec"] = map[string]any{"suspend": *to.suspend}
+	}
+	b, err := json.Marshal(body)
 	if err != nil {
 		return err
 	}

@@ -18,22 +18,29 @@ import (
 
 // runOf says what one Job of the campaign does. alive says that a pod of it
 // has not ended, whatever the Job's status says.
-func runOf(c *v1alpha1.Campaign, j *batchv1.Job, crons []Cron, alive bool) Run {
+func (k *Keeper) runOf(c *v1alpha1.Campaign, j *batchv1.Job, crons []Cron, alive bool) Run {
+	_, stopped := j.Annotations[v1alpha1.AnnotationStopped]
+	_, start := j.Annotations[v1alpha1.AnnotationStart]
 	r := Run{
 		Kind:      "Job",
 		Name:      j.Name,
 		UID:       j.UID,
 		State:     jobState(j, alive),
 		Released:  evidence(j.Annotations),
-		Suspended: ptr.Deref(j.Spec.Suspend, false),
+		Suspended: ptr.Deref(j.Spec.Suspend, false) && !waits(j),
 		version:   j.ResourceVersion,
 		owned:     owns(c, j),
+		stopped:   stopped,
+		start:     start,
+	}
+	if queued(&j.ObjectMeta) {
+		r.ungate = ungate(j)
 	}
 	if r.State == v1alpha1.WorkloadComplete || r.State == v1alpha1.WorkloadFailed {
 		r.Outdated = outdated(c, r.owned, j.Annotations)
 		return r // what has ended can't be unsafe
 	}
-	r.Unsafe = unsafeJob(j, r)
+	r.Unsafe = k.unsafeJob(j, r)
 	r.Outdated = outdated(c, r.owned, j.Annotations)
 
 	owner := metav1.GetControllerOf(j)
@@ -79,19 +86,19 @@ func child(r *Run, c *v1alpha1.Campaign, j *batchv1.Job, owner *metav1.OwnerRefe
 }
 
 // unsafeJob says why a Job that has not ended can't be held or released.
-func unsafeJob(j *batchv1.Job, r Run) string {
+func (k *Keeper) unsafeJob(j *batchv1.Job, r Run) string {
 	if by := ptr.Deref(j.Spec.ManagedBy, batchv1.JobControllerName); by != batchv1.JobControllerName {
 		return "spec.managedBy is " + by + ", which need not heed suspend: take it off"
 	}
-	_, stopped := j.Annotations[v1alpha1.AnnotationStopped]
 	switch {
 	case r.Released:
+		return ""
 	case !r.Suspended:
 		return "it runs without having been released: delete it and make it anew, suspended"
-	case stopped:
+	case r.stopped:
 		return "it ran without having been released, and was stopped: it may have contacted people; delete it"
 	}
-	return queued(j.ObjectMeta)
+	return k.unsafeQueue(&j.ObjectMeta)
 }
 
 // jobState reads a Job's conditions. Suspended is only what has no pod left.
@@ -105,6 +112,8 @@ func jobState(j *batchv1.Job, alive bool) v1alpha1.WorkloadState {
 		return v1alpha1.WorkloadStopping // it is ending, and no pod will start
 	case !ptr.Deref(j.Spec.Suspend, false):
 		return v1alpha1.WorkloadRunning
+	case waits(j):
+		return v1alpha1.WorkloadQueued
 	case alive, j.Status.Active > 0, ptr.Deref(j.Status.Terminating, 0) > 0:
 		return v1alpha1.WorkloadStopping
 	case j.Status.StartTime != nil && !is(j, batchv1.JobSuspended):

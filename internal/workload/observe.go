@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	batchv1 "k8s.io/api/batch/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -34,12 +33,12 @@ func (k *Keeper) Observe(ctx context.Context, c *v1alpha1.Campaign) (Observation
 
 	var o Observation
 	for i := range crons.Items {
-		o.Crons = append(o.Crons, cronOf(c, &crons.Items[i]))
+		o.Crons = append(o.Crons, k.cronOf(c, &crons.Items[i]))
 	}
 	slices.SortFunc(o.Crons, func(a, b Cron) int { return strings.Compare(a.Name, b.Name) })
 	slices.SortFunc(jobs.Items, byAge)
 	for i := range jobs.Items {
-		o.Runs = append(o.Runs, runOf(c, &jobs.Items[i], o.Crons, alive[jobs.Items[i].UID]))
+		o.Runs = append(o.Runs, k.runOf(c, &jobs.Items[i], o.Crons, alive[jobs.Items[i].UID]))
 	}
 	overtake(o.Runs)
 	o.State = sum(o)
@@ -86,13 +85,13 @@ func sum(o Observation) v1alpha1.WorkloadState {
 		}
 	}
 	for _, run := range o.Runs {
-		moving := run.State == v1alpha1.WorkloadRunning || run.State == v1alpha1.WorkloadStopping
+		moving := run.State == v1alpha1.WorkloadRunning || run.State == v1alpha1.WorkloadStopping || run.State == v1alpha1.WorkloadQueued
 		if moving || run.Outdated == "" {
 			has[run.State] = true
 		}
 	}
 	for _, s := range []v1alpha1.WorkloadState{
-		v1alpha1.WorkloadRunning, v1alpha1.WorkloadStopping, v1alpha1.WorkloadSuspended,
+		v1alpha1.WorkloadRunning, v1alpha1.WorkloadQueued, v1alpha1.WorkloadStopping, v1alpha1.WorkloadSuspended,
 		v1alpha1.WorkloadFailed, v1alpha1.WorkloadComplete,
 	} {
 		if has[s] {
@@ -117,15 +116,6 @@ func evidence(annotations map[string]string) bool {
 func outdated(c *v1alpha1.Campaign, made bool, annotations map[string]string) string {
 	if made && annotations[v1alpha1.AnnotationRun] != RunHash(&c.Spec) {
 		return "it was made from an older spec of the campaign"
-	}
-	return ""
-}
-
-// queued says that Kueue starts and stops something.
-func queued(meta metav1.ObjectMeta) string {
-	const queue = "kueue.x-k8s.io/queue-name"
-	if _, ok := meta.Labels[queue]; ok {
-		return "it has the label " + queue + ", so that Kueue starts it: take the label off"
 	}
 	return ""
 }

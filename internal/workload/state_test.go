@@ -205,7 +205,7 @@ func TestUnsafeJobs(t *testing.T) {
 				j.Labels[k] = v
 			}
 			tc.change(j)
-			r := runOf(c, j, tc.crons, false)
+			r := (&Keeper{}).runOf(c, j, tc.crons, false)
 			if (r.Unsafe == "") != (tc.unsafe == "") || !strings.Contains(r.Unsafe, tc.unsafe) {
 				t.Errorf("Unsafe: %q, want %q in it", r.Unsafe, tc.unsafe)
 			}
@@ -249,7 +249,7 @@ func TestUnsafeCronJobs(t *testing.T) {
 			j.Spec.ConcurrencyPolicy = batchv1.ForbidConcurrent
 			j.Spec.JobTemplate.Labels = map[string]string{v1alpha1.LabelCampaign: "spring"}
 			tc.change(j)
-			cron := cronOf(c, j)
+			cron := (&Keeper{}).cronOf(c, j)
 			if (cron.Unsafe == "") != (tc.unsafe == "") || !strings.Contains(cron.Unsafe, tc.unsafe) {
 				t.Errorf("Unsafe: %q, want %q in it", cron.Unsafe, tc.unsafe)
 			}

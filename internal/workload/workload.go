@@ -37,16 +37,21 @@ type Run struct {
 	State v1alpha1.WorkloadState
 	// Released says that the Job carries evidence: it was let run once, and
 	// never will be again.
-	Released  bool
+	Released bool
+	// Suspended says that nobody starts it unless codb releases it; a Job that
+	// was released and waits for Kueue is not.
 	Suspended bool
 	// Unsafe says why codb can't hold or release it safely; empty: it can.
 	Unsafe string
 	// Outdated says why it will not be released any more; empty: it may be.
 	Outdated string
 
-	version string    // what a release insists on
-	cron    types.UID // the CronJob that made it
-	owned   bool      // codb made it, itself or through a CronJob
+	version string         // what a release insists on
+	cron    types.UID      // the CronJob that made it
+	owned   bool           // codb made it, itself or through a CronJob
+	stopped bool           // codb noted that it was stopped
+	start   bool           // Kueue was given leave to start it, and may try
+	ungate  map[string]any // what a release writes besides the evidence, where Kueue starts it
 }
 
 // Cron is one CronJob of a campaign. Releasing it lets it make Jobs, which are
@@ -120,8 +125,11 @@ type Keeper struct {
 	// the campaign label, and writes.
 	Client client.Client
 	// Live reads past the cache: pods of stopped Jobs, and what stands in the
-	// way of a new one. Nil: Client.
+	// way of a new one, and Kueue's Workloads. Nil: Client.
 	Live client.Reader
+	// Kueue says that the admission policies know Kueue's user, so that Jobs
+	// with its queue label are released to it.
+	Kueue bool
 }
 
 func (k *Keeper) live() client.Reader {

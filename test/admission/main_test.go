@@ -20,7 +20,7 @@ import (
 var env *apiserver.Env
 
 func TestMain(m *testing.M) {
-	code := apiserver.Run(m, apiserver.Options{Admission: true, Controllers: true}, func(e *apiserver.Env) { env = e })
+	code := apiserver.Run(m, apiserver.Options{Admission: true, Controllers: true, Values: config.Values{Kueue: kueueUser}}, func(e *apiserver.Env) { env = e })
 	if everything := flag.Lookup("test.run").Value.String() == "" && flag.Lookup("test.skip").Value.String() == ""; everything && code == 0 {
 		if idle := neverRefused(); len(idle) > 0 {
 			fmt.Printf("FAIL: no trial was refused by these rules:\n%s\n", strings.Join(idle, "\n"))

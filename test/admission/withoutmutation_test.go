@@ -47,6 +47,7 @@ func TestWithoutMutation(t *testing.T) {
 		"JobThatRuns":           {root, create(job(ns, "new", runs)), "workloads", "a campaign Job is born suspended and codb releases it; set spec.suspend: true"},
 		"JobThatRunsByOperator": {operator, create(job(ns, "new", runs)), "workloads", "set spec.suspend: true"},
 		"JobThatWaits":          {root, create(job(ns, "new", waits)), "", ""},
+		"JobForAnUnknownKueue":  {root, create(job(ns, "new", waits, inQueue)), "workloads", "kueue.x-k8s.io/queue-name: mail: nobody could start it, since codb is not told who Kueue is; take the label off"},
 		"PodsOfNoCampaign":      {root, create(job(ns, "new", func(j *batchv1.Job) { j.Spec.Suspend = ptr.To(true) })), "templates", "spec.template.metadata.labels: the pods of a campaign carry its label; set consent.codb.dev/campaign: spring-garden"},
 		"CronJobThatRuns":       {root, create(cron(false, labels)), "workloads", "a campaign CronJob is born suspended"},
 		"CronJobThatWaits":      {root, create(cron(true, labels)), "", ""},

@@ -30,9 +30,16 @@ const config = "../../../config"
 const mutating = "admissionregistration.k8s.io/v1/MutatingAdmissionPolicy"
 
 func TestChartRendersWhatKustomizeBuilds(t *testing.T) {
-	for overlay, apis := range map[string][]string{"default": {mutating}, "before-1.36": nil} {
+	for overlay, is := range map[string]struct {
+		values map[string]any
+		apis   []string
+	}{
+		"default":     {nil, []string{mutating}},
+		"before-1.36": {nil, nil},
+		"kueue":       {map[string]any{"kueue": map[string]any{"user": "system:serviceaccount:kueue-system:kueue-controller-manager"}}, []string{mutating}},
+	} {
 		t.Run(overlay, func(t *testing.T) {
-			chart := rendered(t, nil, apis...)
+			chart := rendered(t, is.values, is.apis...)
 			for id, o := range chart {
 				annotations := o.GetAnnotations()
 				delete(annotations, "helm.sh/resource-policy")
