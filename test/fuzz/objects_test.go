@@ -182,7 +182,7 @@ func (m *maker) campaign(i int) *v1alpha1.Campaign {
 		c.Spec.Workload = &v1alpha1.Workload{CronJob: &v1alpha1.JobTemplate{Image: "sender", Command: []string{"/sender"}}}
 		c.Spec.Schedule = &v1alpha1.Schedule{Cron: "0 9 * * 1"}
 	}
-	c = object(m, c, namespaces[i], campaigns[i], 48)
+	c = object(m, c, namespaces[i], campaigns[i], 64)
 	if m.Intn(2) == 0 {
 		c.Status = v1alpha1.CampaignStatus{}
 	}
@@ -191,10 +191,10 @@ func (m *maker) campaign(i int) *v1alpha1.Campaign {
 
 func (m *maker) policy(name string) *v1alpha1.CampaignPolicy {
 	p := &v1alpha1.CampaignPolicy{Spec: v1alpha1.CampaignPolicySpec{Rules: []v1alpha1.RuleUse{{Name: "frequency-cap"}}}}
-	if m.Intn(4) == 0 {
+	if m.Intn(8) == 0 {
 		p.Spec.Rego = pick(m, rego)
 	}
-	return object(m, p, "", name, 24)
+	return object(m, p, "", name, 64)
 }
 
 func principal(i int) string { return fmt.Sprintf("c-%s-%d", canary, i) }

@@ -40,10 +40,10 @@ type faults struct {
 	every                                    int // that manyth write fails; 0: none does
 }
 
-// some faults, most of them none.
+// faults are none, or one and perhaps some writes.
 func (m *maker) faults() (f faults) {
-	for _, b := range []*bool{&f.admission, &f.fence, &f.gate, &f.engine, &f.consents} {
-		*b = m.Intn(10) == 0
+	if m.Intn(2) == 0 {
+		*pick(m, []*bool{&f.admission, &f.fence, &f.gate, &f.engine, &f.consents}) = true
 	}
 	if m.Intn(3) == 0 {
 		f.every = 1 + m.Intn(5)
