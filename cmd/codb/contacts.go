@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/clock"
@@ -30,8 +31,8 @@ func (p past) View(campaign types.UID, jobs []types.UID) audience.Ledger {
 	return p.projection.View(p.clock.Now(), runs...)
 }
 
-// Sequence is the last record that the views know.
-func (p past) Sequence() uint64 { return p.projection.Position().Sequence }
+// Position is how far the views have come.
+func (p past) Position() contacts.Position { return p.projection.Position() }
 
 // Current brings the views up to everything acknowledged before the call.
 func (p past) Current(ctx context.Context) error {
@@ -49,8 +50,10 @@ func (p past) Changed() <-chan struct{} {
 
 // Record tells the ledger who counts as contacted by a run, whom it does not
 // have yet: a retry after a crash has another time and perhaps other policies,
-// and the first word stands. Then the views are brought up to it, so that the
-// next release sees it.
+// and the first word stands. Of whom the ledger has news that the release was
+// not decided on, nothing is written: an operator that was paused must not use a
+// place under a cap that another has taken. Then the views are brought up to it,
+// so that the next release sees it.
 func (p past) Record(ctx context.Context, r campaign.Released) error {
 	run := contacts.Run{UID: string(r.UID), Job: string(r.Run)}
 	now := p.clock.Now()
@@ -73,8 +76,12 @@ func (p past) Record(ctx context.Context, r campaign.Released) error {
 	if len(records) == 0 {
 		return nil
 	}
-	if err := p.gate.Append(ctx, records); err != nil {
+	results, err := p.gate.Append(ctx, records, r.Seen)
+	if err != nil {
 		return err
+	}
+	if slices.ContainsFunc(results, func(x contacts.Result) bool { return x.Moved }) {
+		return campaign.ErrMoved
 	}
 	return p.Current(ctx)
 }

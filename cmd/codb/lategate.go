@@ -137,12 +137,11 @@ func (l *lateGate) Fence(ctx context.Context, p *contacts.Projection) error {
 	return err
 }
 
-// Append appends records.
-func (l *lateGate) Append(ctx context.Context, records []contacts.Record) error {
+// Append appends the records of customers who have none later than seen.
+func (l *lateGate) Append(ctx context.Context, records []contacts.Record, seen contacts.Position) ([]contacts.Result, error) {
 	c, err := l.get()
 	if err != nil {
-		return err
+		return nil, err
 	}
-	_, err = c.Append(ctx, records)
-	return err
+	return c.AppendSeen(ctx, records, seen)
 }

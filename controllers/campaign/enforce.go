@@ -119,7 +119,7 @@ func (r *Reconciler) release(ctx context.Context, c *v1alpha1.Campaign, l *look)
 		return errors.Join(r.hold(ctx, c, l), r.record(ctx, c, l))
 	}
 	if !l.seen.Releasable() || len(l.seen.Unsafe()) > 0 {
-		return errMoved
+		return ErrMoved
 	}
 	if err := r.record(ctx, c, l); err != nil {
 		return err
@@ -182,7 +182,7 @@ func (r *Reconciler) lookBehindFence(ctx context.Context, c *v1alpha1.Campaign) 
 		return nil, fmt.Errorf("read brand %s: %w", c.Spec.Brand, err)
 	}
 	if brand.UID != cached.UID || brand.Generation != cached.Generation {
-		return nil, errMoved
+		return nil, ErrMoved
 	}
 	l, err := r.look(ctx, c, r.LiveKeeper, r.Clock.Now().UTC().Truncate(time.Second))
 	if err == nil {
@@ -200,7 +200,7 @@ func (r *Reconciler) current(ctx context.Context, c *v1alpha1.Campaign) error {
 		return fmt.Errorf("read campaign: %w", err)
 	}
 	if live.UID != c.UID || live.ResourceVersion != c.ResourceVersion || !live.DeletionTimestamp.IsZero() {
-		return errMoved
+		return ErrMoved
 	}
 	return nil
 }
@@ -231,7 +231,7 @@ func (r *Reconciler) record(ctx context.Context, c *v1alpha1.Campaign, l *look) 
 		},
 	}
 	if l.policyDigest != "" {
-		counts, sequence, consents := l.outcome.Counts, int64(l.sequence), l.answers.Consents(l.revision)
+		counts, sequence, consents := l.outcome.Counts, int64(l.contacts.Sequence), l.answers.Consents(l.revision)
 		d.Spec.Counts, d.Spec.Consents, d.Spec.LedgerSequence = &counts, &consents, &sequence
 	}
 	switch err := r.Client.Create(ctx, d); {
@@ -246,7 +246,7 @@ func (r *Reconciler) record(ctx context.Context, c *v1alpha1.Campaign, l *look) 
 
 func released(c *v1alpha1.Campaign, l *look, run types.UID) Released {
 	return Released{
-		At: l.now, Run: run, Campaign: l.campaign, UID: c.UID, Generation: c.Generation,
+		At: l.now, Seen: l.contacts, Run: run, Campaign: l.campaign, UID: c.UID, Generation: c.Generation,
 		Principals: l.answers.Targeted(), PolicyDigest: l.policyDigest, ConsentRevision: l.revision,
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/codb-dev/codb/api/v1alpha1"
 	"github.com/codb-dev/codb/internal/audience"
 	"github.com/codb-dev/codb/internal/consent"
+	"github.com/codb-dev/codb/internal/contacts"
 	"github.com/codb-dev/codb/internal/decision"
 	"github.com/codb-dev/codb/internal/policy"
 	"github.com/codb-dev/codb/internal/workload"
@@ -31,7 +32,7 @@ type look struct {
 	policyDigest string
 	answers      *evaluation
 	revision     string // of the consents
-	sequence     uint64
+	contacts     contacts.Position
 
 	// over is true once the only run of the campaign has ended: the answer of
 	// its time stands.
@@ -98,7 +99,7 @@ func (r *Reconciler) ask(ctx context.Context, c *v1alpha1.Campaign, brand *v1alp
 	defer e.mu.Unlock()
 	l.answers, l.revision = e, r.Consents.Revision() // before the rows: they may be newer, never older
 	open := l.seen.Open()
-	l.sequence = r.Contacts.Sequence()
+	l.contacts = r.Contacts.Position()
 	active := l.seen.Active()
 	asked := audience.Asked{
 		Key: key(c, class, l.policyDigest), Runs: fmt.Sprint(open, active), Now: l.now, Campaign: l.campaign,

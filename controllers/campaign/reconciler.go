@@ -23,6 +23,7 @@ import (
 
 	"github.com/codb-dev/codb/api/v1alpha1"
 	"github.com/codb-dev/codb/internal/audience"
+	"github.com/codb-dev/codb/internal/contacts"
 	"github.com/codb-dev/codb/internal/decision"
 	"github.com/codb-dev/codb/internal/policy"
 	"github.com/codb-dev/codb/internal/workload"
@@ -55,14 +56,16 @@ type Policies interface {
 type Contacts interface {
 	// View leaves out what the runs that go on now have added.
 	View(campaign types.UID, jobs []types.UID) audience.Ledger
-	Sequence() uint64
+	// Position is how far the views have come.
+	Position() contacts.Position
 	// Current brings the view up to everything that the ledger had acknowledged
 	// before the call, or says why it can't.
 	Current(ctx context.Context) error
 	// Healthy is nil while the ledger can be read.
 	Healthy() error
 	// Record writes one contact for each principal; the same run and principal
-	// are written once, however often it is called.
+	// are written once, however often it is called. It is ErrMoved when the ledger
+	// has news of one of them that the decision did not know.
 	Record(ctx context.Context, r Released) error
 	Changed() <-chan struct{}
 }
@@ -70,7 +73,9 @@ type Contacts interface {
 // Released is what the ledger is told before a workload may run: everyone in
 // the audience counts as contacted.
 type Released struct {
-	At              time.Time
+	At time.Time
+	// Seen is how far the views had come when the release was decided.
+	Seen            contacts.Position
 	Run             types.UID
 	Campaign        decision.Campaign
 	UID             types.UID
@@ -112,9 +117,9 @@ type evaluation struct {
 // errNotYet says that codb is still reading the world.
 var errNotYet = errors.New("codb is still reading policies and consents")
 
-// errMoved says that the world is ahead of the cache: nothing is wrong, and the
-// next look will see it.
-var errMoved = errors.New("the cache is behind")
+// ErrMoved says that the world is ahead of what was looked at: nothing is wrong,
+// and the next look will see it.
+var ErrMoved = errors.New("the cache is behind")
 
 // Reconcile decides, enforces, reports and plans the next look. When the
 // question can't be asked it releases nothing.
@@ -146,7 +151,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		r.announce(ctx, before, c)
 	}
 	switch {
-	case apierrors.IsConflict(err), errors.Is(err, errMoved): // somebody was faster; nothing is wrong
+	case apierrors.IsConflict(err), errors.Is(err, ErrMoved): // somebody was faster; nothing is wrong
 		return ctrl.Result{RequeueAfter: settle}, nil
 	case errors.Is(err, errNotYet):
 		return ctrl.Result{RequeueAfter: time.Second}, nil

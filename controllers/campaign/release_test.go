@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/codb-dev/codb/api/v1alpha1"
+	"github.com/codb-dev/codb/controllers/campaign"
 )
 
 // Nothing is let go while anything that a release rests on is not proven, and
@@ -36,6 +37,10 @@ func TestWhatKeepsARunFromItsRelease(t *testing.T) {
 		},
 		"ALedgerThatTakesNothing": {
 			breaks: func(w *world) { w.onRecord = func() error { return errDown } },
+			mends:  func(w *world) { w.onRecord = nil },
+		},
+		"ALedgerThatHasNews": {
+			breaks: func(w *world) { w.onRecord = func() error { return campaign.ErrMoved } },
 			mends:  func(w *world) { w.onRecord = nil },
 		},
 		"AdmissionThatIsNotInForce": {

@@ -17,7 +17,7 @@ import (
 
 // report says in the status what the look found and what was done about it.
 func (r *Reconciler) report(c *v1alpha1.Campaign, l *look, err error) {
-	if apierrors.IsConflict(err) || errors.Is(err, errMoved) {
+	if apierrors.IsConflict(err) || errors.Is(err, ErrMoved) {
 		return // somebody was faster: the next look says it
 	}
 	s := &c.Status

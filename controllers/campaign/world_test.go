@@ -22,6 +22,7 @@ import (
 	"github.com/codb-dev/codb/api/v1alpha1"
 	"github.com/codb-dev/codb/controllers/campaign"
 	"github.com/codb-dev/codb/internal/audience"
+	"github.com/codb-dev/codb/internal/contacts"
 	"github.com/codb-dev/codb/internal/decision"
 	"github.com/codb-dev/codb/internal/policy"
 	"github.com/codb-dev/codb/internal/workload"
@@ -338,10 +339,14 @@ type ledger struct {
 }
 
 func (l *ledger) View(_ types.UID, jobs []types.UID) audience.Ledger { return view{l, jobs} }
-func (l *ledger) Sequence() uint64                                   { l.mu.Lock(); defer l.mu.Unlock(); return l.sequence }
-func (l *ledger) Current(context.Context) error                      { return l.down }
-func (l *ledger) Healthy() error                                     { return l.down }
-func (l *ledger) Changed() <-chan struct{}                           { return nil }
+func (l *ledger) Position() contacts.Position {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return contacts.Position{Ledger: "l", Sequence: l.sequence}
+}
+func (l *ledger) Current(context.Context) error { return l.down }
+func (l *ledger) Healthy() error                { return l.down }
+func (l *ledger) Changed() <-chan struct{}      { return nil }
 
 func (l *ledger) Record(_ context.Context, r campaign.Released) error {
 	if l.onRecord != nil {

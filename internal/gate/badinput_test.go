@@ -27,6 +27,7 @@ func TestBadInput(t *testing.T) {
 		}
 		return string(data)
 	}
+	and := func(fields string) string { return strings.TrimSuffix(with("key", "k"), "}") + "," + fields + "}" }
 	campaign := func(uid string, generation int) map[string]any {
 		return map[string]any{"namespace": "acme-shop", "name": "spring", "uid": uid, "generation": generation}
 	}
@@ -52,6 +53,11 @@ func TestBadInput(t *testing.T) {
 		"NothingAtAll":         post(422, "records", `{}`),
 		"TooManyRecords":       post(422, "records", many),
 		"TooManyBytes":         post(413, "body", `{"records":[],"x":"`+strings.Repeat("x", maxBody)+`"}`),
+		"SeenOfNoLedger":       post(422, "ledger", and(`"seen":[7]`)),
+		"SeenOfAnother":        post(422, "ledger", and(`"ledger":"other","seen":[7]`)),
+		"TooMuchSeen":          post(422, "seen", and(`"ledger":"other","seen":[7,8]`)),
+		"ALedgerAndNoneSeen":   post(422, "seen", and(`"ledger":"other"`)),
+		"SeenLessThanNothing":  post(400, "seen", and(`"ledger":"other","seen":[-1]`)),
 		"ASequence":            post(422, "records[0].sequence", with("sequence", 7)),
 		"NoKey":                post(422, "records[0].key", with("key", nil)),
 		"ALongKey":             post(422, "records[0].key", with("key", strings.Repeat("k", 129))),

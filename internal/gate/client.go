@@ -11,6 +11,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -115,11 +116,22 @@ func NewClient(o ClientOptions) (*Client, error) {
 // retries what may pass, with the same keys, so that nothing is recorded twice.
 // With an error some batches may have been appended: send the same again.
 func (c *Client) Append(ctx context.Context, records []contacts.Record) ([]contacts.Result, error) {
+	return c.appendBatches(ctx, records, func(batch []contacts.Record) appendRequest { return appendRequest{Records: batch} })
+}
+
+// AppendSeen is Append for what was decided on customers' past as of a position:
+// the results say which records were not appended, because the customer has a
+// later one. Of each customer there is one record.
+func (c *Client) AppendSeen(ctx context.Context, records []contacts.Record, seen contacts.Position) ([]contacts.Result, error) {
+	return c.appendBatches(ctx, records, func(batch []contacts.Record) appendRequest {
+		return appendRequest{Records: batch, Ledger: seen.Ledger, Seen: slices.Repeat([]uint64{seen.Sequence}, len(batch))}
+	})
+}
+
+func (c *Client) appendBatches(ctx context.Context, records []contacts.Record, request func([]contacts.Record) appendRequest) ([]contacts.Result, error) {
 	results := make([]contacts.Result, 0, len(records))
-	for len(records) > 0 {
-		batch := records[:min(len(records), contacts.MaxBatch)]
-		records = records[len(batch):]
-		body, err := json.Marshal(appendRequest{Records: batch})
+	for batch := range slices.Chunk(records, contacts.MaxBatch) {
+		body, err := json.Marshal(request(batch))
 		if err != nil {
 			return nil, fmt.Errorf("append contacts: %w", err)
 		}

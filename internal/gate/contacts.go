@@ -44,11 +44,23 @@ func (s *Server) appendContacts(w http.ResponseWriter, r *http.Request) error {
 			return invalid(fmt.Sprintf("records[%d].permit", i), "", "leave permits, Refused and Held out: the gate alone writes them")
 		}
 	}
-	results, err := s.ledger.Append(ctx, req.Records)
+	results, err := s.append(ctx, &req)
 	if err != nil {
 		return err
 	}
 	return answer(w, appendResponse{Ledger: s.ledger.ID(), Results: results})
+}
+
+func (s *Server) append(ctx context.Context, req *appendRequest) ([]contacts.Result, error) {
+	switch {
+	case req.Ledger == "" && len(req.Seen) == 0:
+		return s.ledger.Append(ctx, req.Records)
+	case len(req.Seen) != len(req.Records):
+		return nil, invalid("seen", "", "one sequence for each record, or none and no ledger")
+	case req.Ledger != s.ledger.ID():
+		return nil, invalid("ledger", shorten(req.Ledger), "read this gate's ledger from the beginning: what was seen is another's")
+	}
+	return s.ledger.AppendIf(ctx, req.Records, req.bySeen())
 }
 
 // feed is GET /v1/contacts: what follows a sequence, when there is something.

@@ -24,6 +24,7 @@ import (
 type Ledger interface {
 	ID() string
 	Append(ctx context.Context, records []contacts.Record) ([]contacts.Result, error)
+	AppendIf(ctx context.Context, records []contacts.Record, seen map[string]uint64) ([]contacts.Result, error)
 	After(ctx context.Context, sequence uint64, limit int) (contacts.Page, error)
 	ByPrincipal(ctx context.Context, principal string, since time.Time, limit int) ([]contacts.Record, error)
 	Sequence() uint64
