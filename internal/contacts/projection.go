@@ -101,7 +101,10 @@ func (p *Projection) Apply(page Page) error {
 	if err := p.check(&page); err != nil {
 		return err
 	}
-	p.ledger = page.Ledger
+	if p.ledger != page.Ledger {
+		p.ledger = page.Ledger
+		p.wake()
+	}
 	if len(page.Records) == 0 {
 		return nil
 	}

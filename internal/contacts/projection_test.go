@@ -229,6 +229,7 @@ func TestMovedTellsOfEachStep(t *testing.T) {
 		func() error { return p.Apply(page("l", 0, sent("c-1", 0))) },
 		func() error { return p.Apply(page("l", 1, sent("c-1", 0))) },
 		func() error { p.Reset(); return nil },
+		func() error { return p.Apply(page("empty", 0)) },
 	} {
 		_, moved := p.Moved()
 		select {
