@@ -52,8 +52,8 @@ verify: generate ## generate, format, vet and lint, then fail on what differs fr
 	git diff --exit-code
 
 .PHONY: e2e
-e2e: ## stories on a real node, as root: install, upgrade, failover, uninstall
-	@hack/e2e.sh
+e2e: ## stories of codb's users on a real node, as root; KUBERNETES=1.34 is the oldest supported
+	@KUBERNETES=$(KUBERNETES) hack/e2e.sh
 
 .PHONY: bench
 bench: ## measure; docs/benchmarks.md says what and how

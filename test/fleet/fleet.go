@@ -184,7 +184,7 @@ func (f *Fleet) see(j *batchv1.Job) {
 		}
 		return err
 	})
-	if n := d.Spec.Counts; d.Spec.Verdict != v1alpha1.CampaignAllowed || n == nil || n.Targeted == 0 || n.Allowed != n.Targeted || d.Spec.Campaign.Name != j.Name {
+	if n := d.Spec.Counts; d.Spec.Verdict != v1alpha1.CampaignAllowed || n == nil || n.Targeted == 0 || n.Allowed != n.Targeted || d.Spec.Campaign.Name != j.Labels[v1alpha1.LabelCampaign] {
 		f.bad("Job %s was let go on %s of campaign %s: %+v", j.Name, d.Spec.Verdict, d.Spec.Campaign.Name, n)
 	}
 }
