@@ -20,9 +20,9 @@ func everyRule(lib *Library) []Policy {
 	return []Policy{lib.Floor(), p}
 }
 
-// audience is people of all kinds: half of them consented, some have caps, quiet
+// people are of all kinds: half of them consented, some have caps, quiet
 // hours, pauses, contacts.
-func audience(n int) decision.Question {
+func people(n int) decision.Question {
 	q := question(n)
 	night := []consent.Window{{Days: []string{"Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"}, Start: 21 * 60, End: 8 * 60}}
 	captured := noon.Add(-1000 * time.Hour).UnixNano()
@@ -52,7 +52,7 @@ func audience(n int) decision.Question {
 func BenchmarkJudge(b *testing.B) {
 	lib := load(b, policies.FS)
 	ps := everyRule(lib)
-	q := audience(1024)
+	q := people(1024)
 	b.Run("Interpreter", func(b *testing.B) {
 		i, err := NewInterpreter(lib, ps)
 		if err != nil {
@@ -82,7 +82,7 @@ func perCustomerOf(b *testing.B, j decision.Judge, q decision.Question) {
 
 // BenchmarkDocument measures what of that is turning Go values into Rego's.
 func BenchmarkDocument(b *testing.B) {
-	q := audience(16)
+	q := people(16)
 	a := newAsked(&q)
 	for b.Loop() {
 		a.input(&q.Subjects[4])

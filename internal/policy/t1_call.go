@@ -1,0 +1,422 @@
+package policy
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+	"github.com/open-policy-agent/opa/v1/metrics"
+	"github.com/open-policy-agent/opa/v1/topdown"
+
+	"github.com/codb-dev/codb/internal/expr"
+)
+
+// cond is a boolean that is defined and depends on the customer.
+type cond struct{ b expr.Bool }
+
+// call is an expression that calls a builtin or a function.
+func (c *native) call(terms []*ast.Term, e *env, t *trail, k func(*env, *trail)) {
+	op, ok := terms[0].Value.(ast.Ref)
+	if !ok {
+		refuse("a call of %s", terms[0])
+	}
+	name := op.String()
+	if name == "eq" || name == "assign" {
+		c.unify(terms[1], terms[2], e, t, k)
+		return
+	}
+	rules := c.i.compiler.GetRulesExact(op)
+	arity := 0
+	if len(rules) > 0 {
+		arity = len(rules[0].Head.Args)
+	} else if b := ast.BuiltinMap[name]; b != nil && !b.Nondeterministic {
+		arity = b.Decl.Arity()
+	} else {
+		refuse("a call of %s", name)
+	}
+	var out *ast.Term
+	if len(terms) > arity+1 {
+		out = terms[arity+1]
+	}
+	c.evalAll(terms[1:arity+1], nil, e, t, func(args []value, e *env, t *trail) {
+		apply := func(t *trail, yield func(value, *trail)) {
+			if len(rules) > 0 {
+				c.function(rules, op, args, t, yield)
+			} else {
+				c.builtin(name, args, t, func(v value) { yield(v, t) })
+			}
+		}
+		if out != nil {
+			apply(t, func(v value, t *trail) { c.result(out, v, e, t, k) })
+			return
+		}
+		var ways []expr.Bool
+		apply(t, func(v value, end *trail) {
+			c.guard(end, c.truthy(v), func(end *trail) { ways = append(ways, end.fold(t)) })
+		})
+		c.guard(t, expr.Or(ways...), func(t *trail) { k(e, t) })
+	})
+}
+
+// result gives the value of a call its name, or compares it.
+func (c *native) result(out *ast.Term, v value, e *env, t *trail, k func(*env, *trail)) {
+	if name, ok := out.Value.(ast.Var); ok {
+		if _, bound := e.of(name); !bound {
+			c.guard(t, c.defined(v), func(t *trail) { k(e.with(name, v), t) })
+			return
+		}
+	}
+	c.eval(out, e, t, func(w value, e *env, t *trail) {
+		c.guard(t, c.equal(v, w, t), func(t *trail) { k(e, t) })
+	})
+}
+
+// unify binds a name, or compares.
+func (c *native) unify(a, b *ast.Term, e *env, t *trail, k func(*env, *trail)) {
+	if name, ok := unbound(a, e); ok {
+		c.eval(b, e, t, func(v value, e *env, t *trail) { k(e.with(name, v), t) })
+		return
+	}
+	if name, ok := unbound(b, e); ok {
+		c.eval(a, e, t, func(v value, e *env, t *trail) { k(e.with(name, v), t) })
+		return
+	}
+	c.eval(a, e, t, func(v value, e *env, t *trail) {
+		c.eval(b, e, t, func(w value, e *env, t *trail) {
+			c.guard(t, c.equal(v, w, t), func(t *trail) { k(e, t) })
+		})
+	})
+}
+
+func unbound(x *ast.Term, e *env) (ast.Var, bool) {
+	name, ok := x.Value.(ast.Var)
+	if !ok {
+		return "", false
+	}
+	_, bound := e.of(name)
+	return name, !bound
+}
+
+// equal is the condition that two values are equal.
+func (c *native) equal(a, b value, t *trail) expr.Bool {
+	if s, ok := a.(spot); ok {
+		if other, ok := b.(spot); ok && s.loop.Array == other.loop.Array {
+			if s.loop.Var == other.loop.Var {
+				return expr.Lit(true)
+			}
+			return &expr.Same{A: s.loop.Var, B: other.loop.Var}
+		}
+	}
+	if f, ok := join("eq", []value{a, b}, func(args []ast.Value) (ast.Value, error) {
+		return ast.Boolean(args[0].Compare(args[1]) == 0), nil
+	}); ok {
+		return c.test(f)
+	}
+	if isNumber(a) || isNumber(b) {
+		return c.compare("equal", a, b, t)
+	}
+	refuse("%s = %s", kindOf(a), kindOf(b))
+	return nil
+}
+
+func isNumber(v value) bool {
+	switch v.(type) {
+	case number, size:
+		return true
+	}
+	return false
+}
+
+var comparisons = map[string]expr.Op{
+	"equal": expr.EQ, "neq": expr.NE, "lt": expr.LT, "lte": expr.LE, "gt": expr.GT, "gte": expr.GE,
+}
+
+// compare is a comparison of which one side is an integer.
+func (c *native) compare(name string, a, b value, t *trail) expr.Bool {
+	op := comparisons[name]
+	if s, ok := a.(size); ok && s.less == nil {
+		if w, ok := b.(known); ok {
+			if n, err := instant(w.v); err == nil {
+				return c.compareSize(op, s, n, t)
+			}
+		}
+	}
+	return &expr.Cmp{Op: op, L: c.num(a), R: c.num(b)}
+}
+
+// compareSize says whether a collection has so many elements. Of a set it can
+// only tell whether it is empty: two of its elements may be the same.
+func (c *native) compareSize(op expr.Op, s size, n int64, t *trail) expr.Bool {
+	some := func() expr.Bool { return c.some(s.of, t) }
+	switch {
+	case n == 0 && (op == expr.GT || op == expr.NE), n == 1 && op == expr.GE:
+		return some()
+	case n == 0 && (op == expr.EQ || op == expr.LE), n == 1 && op == expr.LT:
+		return expr.Not(some())
+	}
+	return &expr.Cmp{Op: op, L: c.sizeNum(s), R: expr.Const(n)}
+}
+
+// some is the condition that a collection has an element.
+func (c *native) some(v value, t *trail) expr.Bool {
+	var ways []expr.Bool
+	c.iterate(v, t, func(_, _ value, end *trail) { ways = append(ways, end.fold(t)) })
+	return expr.Or(ways...)
+}
+
+func (c *native) sizeNum(s size) expr.Num {
+	var n expr.Num
+	switch of := s.of.(type) {
+	case array:
+		n = &expr.Count{Items: []expr.Item{{Steps: []expr.Step{{Loop: expr.Loop{Var: s.at.depth + 1, Array: of.id}}}, Value: expr.Const(1)}}}
+	case many:
+		if of.set {
+			refuse("the count of a set compared with more than 0")
+		}
+		n = &expr.Count{Items: c.items(of, s.at)}
+	default:
+		refuse("the count of a %s", kindOf(s.of))
+	}
+	if s.less == nil {
+		return n
+	}
+	return &expr.Sum{A: n, B: c.num(s.less), Minus: true}
+}
+
+// items are the integers in a collection.
+func (c *native) items(m many, t *trail) []expr.Item {
+	var out []expr.Item
+	m.each(t, func(v value, end *trail) {
+		out = append(out, expr.Item{Steps: end.steps(t), Value: c.num(v)})
+	})
+	return out
+}
+
+// member is the condition that a value is in a collection.
+func (c *native) member(v, in value, t *trail) expr.Bool {
+	var ways []expr.Bool
+	c.iterate(in, t, func(_, elem value, end *trail) {
+		c.guard(end, c.equal(elem, v, end), func(end *trail) { ways = append(ways, end.fold(t)) })
+	})
+	return expr.Or(ways...)
+}
+
+// iterate calls yield for each element of a collection.
+func (c *native) iterate(v value, t *trail, yield func(key, elem value, t *trail)) {
+	switch v := v.(type) {
+	case known:
+		iterateKnown(v.v, func(key, elem ast.Value) { yield(known{key}, known{elem}, t) })
+	case array:
+		end, l := t.loop(v.id)
+		yield(spot{l}, c.element(v, l), end)
+	case many:
+		v.each(t, func(elem value, t *trail) {
+			if v.set {
+				yield(elem, elem, t)
+			} else {
+				yield(nil, elem, t)
+			}
+		})
+	case list:
+		for i, elem := range v.elems {
+			yield(known{ast.InternedTerm(i).Value}, elem, t)
+		}
+	case *finite:
+		c.unroll(v, t, yield)
+	default:
+		refuse("iteration over a %s", kindOf(v))
+	}
+}
+
+func iterateKnown(v ast.Value, yield func(key, elem ast.Value)) {
+	switch v := v.(type) {
+	case *ast.Array:
+		if v.Len() > maxUnrolled {
+			refuse("iteration over %d elements", v.Len())
+		}
+		for i := range v.Len() {
+			yield(ast.InternedTerm(i).Value, v.Elem(i).Value)
+		}
+	case ast.Set:
+		if v.Len() > maxUnrolled {
+			refuse("iteration over %d elements", v.Len())
+		}
+		for _, t := range v.Slice() {
+			yield(t.Value, t.Value)
+		}
+	case ast.Object:
+		if v.Len() > maxUnrolled {
+			refuse("iteration over %d elements", v.Len())
+		}
+		v.Foreach(func(key, elem *ast.Term) { yield(key.Value, elem.Value) })
+	}
+}
+
+// unroll goes through the places of a collection that is one value of its
+// column. Where one has more elements than places, the row is hard.
+func (c *native) unroll(f *finite, t *trail, yield func(key, elem value, t *trail)) {
+	for n := range maxNested {
+		elem, _ := join(fmt.Sprintf("place %d", n), []value{f}, func(args []ast.Value) (ast.Value, error) {
+			return nth(args[0], n)
+		})
+		c.guard(t, c.defined(elem), func(t *trail) { yield(nil, elem, t) })
+	}
+}
+
+// nth is the element at a place; beyond the last place there must be nothing.
+func nth(v ast.Value, n int) (ast.Value, error) {
+	var all []*ast.Term
+	switch v := v.(type) {
+	case *ast.Array:
+		all = terms(v)
+	case ast.Set:
+		all = v.Slice()
+	default:
+		return nil, nil // nothing to go through
+	}
+	switch {
+	case len(all) > maxNested:
+		return nil, fmt.Errorf("%d elements", len(all))
+	case n < len(all):
+		return all[n].Value, nil
+	}
+	return nil, nil
+}
+
+// builtin calls k for the value of a builtin.
+func (c *native) builtin(name string, args []value, t *trail, k func(value)) {
+	if f, ok := c.ofBuiltin(name, args); ok {
+		c.fold(f, k)
+		return
+	}
+	if _, ok := comparisons[name]; ok {
+		k(cond{c.compare(name, args[0], args[1], t)})
+		return
+	}
+	switch name {
+	case "plus", "minus":
+		k(c.sum(name, args))
+	case "min", "max":
+		k(c.extreme(name == "min", args[0], t))
+	case "count":
+		k(size{of: args[0], at: t})
+	case "sort":
+		m, ok := args[0].(many)
+		if !ok || m.set {
+			refuse("sort of a %s", kindOf(args[0]))
+		}
+		m.sorted = true
+		k(m)
+	case "or":
+		k(c.union(args))
+	case "internal.member_2":
+		k(cond{c.member(args[0], args[1], t)})
+	case "object.get":
+		c.get(args, t, k)
+	default:
+		refuse("%s of a %s", name, kindOf(worst(args)))
+	}
+}
+
+// worst is the argument for which a builtin can't be asked of OPA.
+func worst(args []value) value {
+	for _, a := range args {
+		if _, ok := operand(a); !ok {
+			return a
+		}
+	}
+	return nil
+}
+
+// ofBuiltin is OPA's own builtin asked for each combination of its arguments.
+func (c *native) ofBuiltin(name string, args []value) (*finite, bool) {
+	f := topdown.GetBuiltin(name)
+	if f == nil {
+		return nil, false
+	}
+	return join(name, args, func(vals []ast.Value) (ast.Value, error) {
+		operands := make([]*ast.Term, len(vals))
+		for i, v := range vals {
+			operands[i] = ast.NewTerm(v)
+		}
+		var out ast.Value
+		b := topdown.BuiltinContext{Context: context.Background(), Metrics: metrics.NoOp(), Cancel: topdown.NewCancel()}
+		err := f(b, operands, func(t *ast.Term) error { out = t.Value; return nil })
+		return out, err
+	})
+}
+
+func (c *native) sum(name string, args []value) value {
+	if s, ok := args[0].(size); ok && s.less == nil && name == "minus" {
+		s.less = args[1]
+		return s
+	}
+	return number{&expr.Sum{A: c.num(args[0]), B: c.num(args[1]), Minus: name == "minus"}}
+}
+
+func (c *native) extreme(least bool, of value, t *trail) value {
+	switch of := of.(type) {
+	case list:
+		b := &expr.Best{Least: least}
+		for _, v := range of.elems {
+			b.Of = append(b.Of, c.num(v))
+		}
+		return number{b}
+	case many:
+		return number{&expr.Extreme{Least: least, Items: c.items(of, t)}}
+	}
+	refuse("min or max of a %s", kindOf(of))
+	return nil
+}
+
+func (c *native) union(args []value) value {
+	c.manies++
+	return many{set: true, id: c.manies, each: func(t *trail, yield func(value, *trail)) {
+		for _, a := range args {
+			if m, ok := a.(many); !ok || !m.set {
+				if w, ok := a.(known); !ok || ast.ValueName(w.v) != "set" {
+					refuse("union of a %s", kindOf(a))
+				}
+			}
+			c.iterate(a, t, func(_, elem value, t *trail) { yield(elem, t) })
+		}
+	}}
+}
+
+// get is object.get of an object of the document.
+func (c *native) get(args []value, t *trail, k func(value)) {
+	n, ok := args[0].(node)
+	key, named := args[1].(known)
+	if !ok || !named {
+		refuse("object.get of a %s", kindOf(args[0]))
+	}
+	c.field(n, key.v, t, func(v value, _ *trail) {
+		switch v := v.(type) {
+		case number:
+			k(number{&expr.Otherwise{Num: v.n, Else: c.num(args[2])}})
+		case *finite:
+			k(c.orElse(v, args[2]))
+		default:
+			refuse("object.get of a %s", kindOf(v))
+		}
+	})
+}
+
+func (c *native) orElse(f *finite, otherwise value) value {
+	if f.total {
+		return f
+	}
+	w, ok := otherwise.(known)
+	if !ok {
+		refuse("object.get with a default that depends on the customer")
+	}
+	out := *f
+	out.label, out.total = "else("+f.label+","+labelOf(w.v)+")", true
+	out.eval = func(vals []ast.Value) (ast.Value, error) {
+		if v, err := f.eval(vals); v != nil || err != nil {
+			return v, err
+		}
+		return w.v, nil
+	}
+	return &out
+}

@@ -1,0 +1,314 @@
+package policy
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+	"github.com/open-policy-agent/opa/v1/topdown"
+
+	"github.com/codb-dev/codb/api/v1alpha1"
+	"github.com/codb-dev/codb/internal/audience"
+	"github.com/codb-dev/codb/internal/decision"
+	"github.com/codb-dev/codb/internal/expr"
+)
+
+// columns are an audience's, whose values are read as Rego's.
+type columns struct {
+	*audience.Columns
+	shape []*attribute  // by column of ids; nil: only whether it is there matters
+	cache [][]ast.Value // by column and id
+}
+
+func newColumns(of *audience.Columns) *columns {
+	n := len(of.IDs)
+	return &columns{Columns: of, shape: make([]*attribute, n), cache: make([][]ast.Value, n)}
+}
+
+// value of an id; nil for what is absent.
+func (c *columns) value(column int, id uint32) ast.Value {
+	if id == expr.Absent {
+		return nil
+	}
+	cache := &c.cache[column]
+	if int(id) >= len(*cache) {
+		*cache = append(*cache, make([]ast.Value, int(id)+1-len(*cache))...)
+	}
+	if (*cache)[id] == nil {
+		(*cache)[id] = ast.Boolean(true)
+		if at := c.shape[column]; at != nil {
+			(*cache)[id] = at.value(reflectOf(c.Dicts[column].Value(id))).Value
+		}
+	}
+	return (*cache)[id]
+}
+
+// plan answers like some uses of policies do, for one campaign, from columns. It
+// is not safe for use by several goroutines.
+type plan struct {
+	mu      sync.Mutex
+	columns *columns
+	clock   *clock
+	tables  map[string]*expr.Table
+	units   []*unit
+	reasons []decision.Reason // of tables, without policy and rule
+	sayings []saying          // of whole units
+	machine expr.Machine
+
+	// What is being gathered for a row.
+	gathered gathered
+	clause   *clause
+	unit     *unit
+	said     int // reasons of the latest set
+	wakes    int
+}
+
+// saying is what a use says, without policy and rule.
+type saying struct {
+	reasons []decision.Reason
+	staleAt time.Time
+}
+
+// unit is one package of rules, and the uses of it.
+type unit struct {
+	uses    []*use
+	whole   *expr.Table // an outcome; nil: clauses
+	clauses []*clause
+	hard    expr.Bool
+}
+
+// clause is one way in which rules come to a reason or to a wake.
+type clause struct {
+	set    string
+	steps  []expr.Step
+	fixed  int         // a reason of the plan
+	head   *expr.Table // the reason; nil: fixed
+	until  expr.Num    // nil: none
+	wake   expr.Num    // of wake alone
+	within expr.Bool   // that the steps lead somewhere
+}
+
+// Refused says of a use why it is not compiled.
+type Refused struct {
+	Policy, Rule string
+	Why          string
+}
+
+// newPlan compiles the uses of an interpreter for a campaign.
+func newPlan(i *Interpreter, opa *sync.Mutex, campaign *decision.Campaign) (*plan, []Refused) {
+	p := &plan{columns: newColumns(audience.NewColumns()), clock: &clock{}, tables: map[string]*expr.Table{}}
+	p.machine.Columns = &p.columns.Columns.Columns
+	c := newNative(i, opa, p, campaign)
+	var refused []Refused
+	byPackage := map[string]*unit{}
+	for n := range i.uses {
+		u := &i.uses[n]
+		name := u.pkg.String()
+		if byPackage[name] == nil {
+			got, why := c.unit(p, n)
+			if got == nil {
+				refused = append(refused, Refused{Policy: u.policy, Rule: u.rule, Why: why})
+				continue
+			}
+			byPackage[name] = got
+			p.units = append(p.units, got)
+		}
+		byPackage[name].uses = append(byPackage[name].uses, u)
+	}
+	return p, refused
+}
+
+// unit compiles the rules of one use; nil: they are not for this engine.
+func (c *native) unit(p *plan, n int) (u *unit, why string) {
+	defer func() {
+		if r := recover(); r != nil {
+			no, ok := r.(notNative)
+			if !ok {
+				panic(r)
+			}
+			u, why = nil, no.why
+			if c.at != nil {
+				why = c.at.String() + ": " + why
+			}
+		}
+	}()
+	c.at, c.hard = nil, nil
+	of := &c.i.uses[n]
+	u = &unit{hard: expr.Lit(false)}
+	if u.whole = c.whole(p, n); u.whole != nil {
+		return u, ""
+	}
+	for _, set := range of.sets {
+		for _, r := range c.i.compiler.GetRulesExact(of.pkg.Append(ast.StringTerm(set))) {
+			c.at = r.Location
+			if r.Head.Key == nil || r.Else != nil {
+				refuse("%s is no partial set", set)
+			}
+			start := &trail{}
+			c.solve(r.Body, nil, start, func(e *env, t *trail) {
+				c.eval(r.Head.Key, e, t, func(v value, _ *env, t *trail) {
+					u.clauses = append(u.clauses, c.clause(p, set, v, t.steps(start), t.fold(start)))
+				})
+			})
+		}
+	}
+	u.hard = expr.Or(c.hard...)
+	return u, ""
+}
+
+func (c *native) clause(p *plan, set string, v value, steps []expr.Step, within expr.Bool) *clause {
+	out := &clause{set: set, steps: steps, within: within}
+	if set == "wake" {
+		out.wake = c.num(v)
+		return out
+	}
+	fixed, until := c.split(v)
+	if until != nil {
+		out.until = c.num(until)
+	}
+	read := func(v ast.Value) (int64, error) {
+		r, err := (&gathered{}).reason(v, verdictOf(set))
+		if err != nil {
+			return 0, err
+		}
+		return p.reason(r), nil
+	}
+	if w, ok := fixed.(known); ok {
+		n, err := read(w.v)
+		if err != nil {
+			refuse("%s", err)
+		}
+		out.fixed = int(n)
+		return out
+	}
+	f, ok := operand(fixed)
+	if !ok {
+		refuse("a reason whose code or message depends on more than ids")
+	}
+	out.head = c.table("reason of "+set, f, read)
+	return out
+}
+
+func verdictOf(set string) v1alpha1.Verdict {
+	if set == "hold" {
+		return v1alpha1.VerdictHold
+	}
+	return v1alpha1.VerdictDeny
+}
+
+// reason numbers a reason.
+func (p *plan) reason(r decision.Reason) int64 {
+	n := slices.Index(p.reasons, r)
+	if n < 0 {
+		n = len(p.reasons)
+		p.reasons = append(p.reasons, r)
+	}
+	return int64(n)
+}
+
+var untilKey = ast.StringTerm("until")
+
+// split takes the end of a hold out of a reason.
+func (c *native) split(v value) (fixed, until value) {
+	switch v := v.(type) {
+	case record:
+		n := slices.Index(v.keys, "until")
+		if n < 0 {
+			return v, nil
+		}
+		rest := record{keys: slices.Delete(slices.Clone(v.keys), n, n+1), vals: slices.Delete(slices.Clone(v.vals), n, n+1)}
+		if vs, ok := operands(rest.vals); ok && !slices.ContainsFunc(vs, func(f *finite) bool { return len(f.refs) > 0 || f.timed }) {
+			f, _ := operand(rest)
+			c.fold(f, func(v value) { fixed = v })
+			return fixed, v.vals[n]
+		}
+		return rest, v.vals[n]
+	case known:
+		o, ok := v.v.(ast.Object)
+		if !ok || o.Get(untilKey) == nil {
+			return v, nil
+		}
+		return known{without(o)}, known{o.Get(untilKey).Value}
+	}
+	f, ok := operand(v)
+	if !ok {
+		refuse("a reason that is a %s", kindOf(v))
+	}
+	rest, _ := join("without until", []value{f}, func(vs []ast.Value) (ast.Value, error) {
+		if o, ok := vs[0].(ast.Object); ok {
+			return without(o), nil
+		}
+		return nil, errors.New("a reason is no object")
+	})
+	end, _ := join("until", []value{f}, func(vs []ast.Value) (ast.Value, error) { return lookup(vs[0], untilKey.Value), nil })
+	return rest, end
+}
+
+func without(o ast.Object) ast.Object {
+	out := ast.NewObject()
+	o.Foreach(func(k, v *ast.Term) {
+		if !k.Equal(untilKey) {
+			out.Insert(k, v)
+		}
+	})
+	return out
+}
+
+// whole asks OPA for all that a use says, where that depends on a few ids only;
+// nil: it depends on more.
+func (c *native) whole(p *plan, n int) *expr.Table {
+	u := &c.i.uses[n]
+	var ids []string
+	timed := slices.Contains(u.sets, "hold") || slices.Contains(u.sets, "wake") || u.untimed
+	for _, set := range u.sets {
+		ref := u.pkg.Append(ast.StringTerm(set))
+		these, reads, ok := c.readsOf(ref.String(), c.i.compiler.GetRulesExact(ref)).split()
+		if !ok {
+			return nil
+		}
+		timed = timed || reads
+		ids = append(ids, these...)
+	}
+	slices.Sort(ids)
+	ids = slices.Compact(ids)
+	if len(ids) > expr.MaxRefs {
+		return nil
+	}
+	f, ok := join("use "+u.pkg.String(), c.leaves(ids), func(vals []ast.Value) (ast.Value, error) {
+		return c.use(p, n, c.input(ids, vals))
+	})
+	if !ok {
+		return nil
+	}
+	f.timed, f.label = timed, "use "+u.pkg.String()+" "+strings.Join(ids, " ")
+	return c.table("use", f, instant)
+}
+
+// use is the number of the outcome that OPA has for a use.
+func (c *native) use(p *plan, n int, input ast.Value) (ast.Value, error) {
+	c.opa.Lock()
+	defer c.opa.Unlock()
+	i := c.i
+	if i.each[n] == nil {
+		q, err := i.prepare(context.Background(), n)
+		if err != nil {
+			return nil, err
+		}
+		i.each[n] = q
+	}
+	sets, errs, err := i.eval(context.Background(), i.each[n], input, topdown.NewCancel())
+	if err == nil && len(errs) > 0 {
+		err = &errs[0]
+	}
+	if err != nil {
+		return nil, err
+	}
+	g := &gathered{asked: p.clock.asked}
+	g.use(&use{untimed: i.uses[n].untimed}, i.each[n].slots, sets, nil, nil)
+	p.sayings = append(p.sayings, saying{reasons: g.reasons, staleAt: g.staleAt})
+	return ast.InternedTerm(len(p.sayings) - 1).Value, nil
+}

@@ -1,0 +1,398 @@
+package policy
+
+import (
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+
+	"github.com/codb-dev/codb/internal/audience"
+	"github.com/codb-dev/codb/internal/expr"
+)
+
+// reads is what rules look at, themselves and through others.
+type reads struct {
+	paths map[string]bool // of the input; "" where it can't be told
+	ops   map[string]bool // builtins
+}
+
+// readsOf finds out what rules look at. Rego has no recursion.
+func (c *native) readsOf(name string, rules []*ast.Rule) *reads {
+	if r, ok := c.reads[name]; ok {
+		return r
+	}
+	r := &reads{paths: map[string]bool{}, ops: map[string]bool{}}
+	c.reads[name] = r
+	for _, rule := range rules {
+		for ; rule != nil; rule = rule.Else {
+			ast.WalkRefs(rule, func(ref ast.Ref) bool { c.look(r, ref); return false })
+		}
+	}
+	return r
+}
+
+func (c *native) look(r *reads, ref ast.Ref) {
+	switch {
+	case ref[0].Equal(ast.InputRootDocument):
+		var path []string
+		for _, t := range ref[1:] {
+			s, ok := t.Value.(ast.String)
+			if !ok {
+				break
+			}
+			path = append(path, string(s))
+		}
+		r.paths[strings.Join(path, ".")] = true
+	case ref[0].Equal(ast.DefaultRootDocument):
+		if rules, n := c.rulesOf(ref); len(rules) > 0 {
+			of := c.readsOf(ref[:n].String(), rules)
+			maps.Copy(r.paths, of.paths)
+			maps.Copy(r.ops, of.ops)
+		}
+	default:
+		if name := ref.String(); ast.BuiltinMap[name] != nil {
+			r.ops[name] = true
+		}
+	}
+}
+
+// split says which ids, if any, what is read comes down to, and whether the time
+// is read; ok is false where it is more than that.
+func (r *reads) split() (ids []string, timed, ok bool) {
+	for path := range r.paths {
+		switch {
+		case path == "campaign" || strings.HasPrefix(path, "campaign."):
+		case path == "now":
+			timed = true
+		default:
+			id, found := idOf(path)
+			if !found {
+				return nil, false, false
+			}
+			if !slices.Contains(ids, id) {
+				ids = append(ids, id)
+			}
+		}
+	}
+	slices.Sort(ids)
+	return ids, timed, true
+}
+
+// idOf is the attribute of the customer, kept as one id, that a path leads into.
+func idOf(path string) (string, bool) {
+	for at := range audience.Fields {
+		f := audience.Fields[at]
+		if f.Kind == audience.ID && !strings.Contains(at, "*") && (path == at || strings.HasPrefix(path, at+".")) {
+			return at, true
+		}
+	}
+	return "", false
+}
+
+// rule calls k for the value of a rule.
+func (c *native) rule(rules []*ast.Rule, ref ast.Ref, t *trail, k func(value, *trail)) {
+	name := ref.String()
+	v, ok := c.atoms[name]
+	if !ok {
+		v = c.atom(name, ref, rules)
+		c.atoms[name] = v
+	}
+	switch v := v.(type) {
+	case undefinedRule:
+	case nil:
+		c.inline(rules, t, k)
+	case *finite:
+		if set(rules) {
+			m := c.partial(rules)
+			m.whole = v
+			k(m, t)
+			return
+		}
+		k(v, t)
+	default:
+		k(v, t)
+	}
+}
+
+// undefinedRule is the value of a rule that has none.
+type undefinedRule struct{}
+
+func set(rules []*ast.Rule) bool { return rules[0].Head.RuleKind() == ast.MultiValue }
+
+// atom is a rule as a known or finite value; nil where it must be compiled.
+func (c *native) atom(name string, ref ast.Ref, rules []*ast.Rule) value {
+	ids, timed, ok := c.readsOf(name, rules).split()
+	switch {
+	case !ok || len(rules[0].Head.Args) > 0:
+		return nil
+	case len(ids) == 0 && !timed:
+		v, err := c.query(ref, nil, c.input(nil, nil))
+		if err != nil {
+			refuse("%s: %s", name, err)
+		}
+		if v == nil {
+			return undefinedRule{}
+		}
+		return known{v}
+	}
+	f, ok := join("rule "+name, c.leaves(ids), func(args []ast.Value) (ast.Value, error) {
+		return c.query(ref, nil, c.input(ids, args))
+	})
+	if !ok {
+		return nil
+	}
+	f.timed, f.total, f.needs = timed, set(rules), map[string]bool{}
+	return f
+}
+
+// absent stands for an attribute that is not there where a function must be
+// called all the same.
+var absent = ast.Null{}
+
+// leaves are attributes of the customer, absent where they are.
+func (c *native) leaves(ids []string) []value {
+	out := make([]value, len(ids))
+	for i, path := range ids {
+		at := shape()
+		for step := range strings.SplitSeq(path, ".") {
+			at = at.byName[step]
+		}
+		leaf := c.leaf(path, at, expr.Ref{Column: audience.Fields[path].Column}, true)
+		leaf.label = "maybe " + leaf.label
+		leaf.eval = func(vals []ast.Value) (ast.Value, error) {
+			if vals[0] == nil {
+				return absent, nil
+			}
+			return vals[0], nil
+		}
+		out[i] = leaf
+	}
+	return out
+}
+
+// input is the document with some attributes of the customer.
+func (c *native) input(ids []string, vals []ast.Value) ast.Value {
+	customer, nested := ast.NewObject(), map[string]ast.Object{}
+	for i, path := range ids {
+		if vals[i].Compare(absent) == 0 {
+			continue
+		}
+		steps := strings.Split(path, ".")[1:]
+		o := customer
+		if len(steps) == 2 {
+			if nested[steps[0]] == nil {
+				nested[steps[0]] = ast.NewObject()
+			}
+			o = nested[steps[0]]
+		}
+		o.Insert(ast.StringTerm(steps[len(steps)-1]), ast.NewTerm(vals[i]))
+	}
+	for name, o := range nested {
+		customer.Insert(ast.StringTerm(name), ast.NewTerm(o))
+	}
+	root := ast.NewObject(
+		[2]*ast.Term{ast.StringTerm("campaign"), ast.NewTerm(c.campaign)},
+		[2]*ast.Term{ast.StringTerm("customer"), ast.NewTerm(customer)},
+		[2]*ast.Term{ast.StringTerm("contacts"), ast.ObjectTerm()},
+	)
+	if c.clock.asked != nil {
+		root.Insert(ast.StringTerm("now"), c.clock.asked.nowTerm)
+	}
+	return root
+}
+
+// partial is a set that rules contribute to.
+func (c *native) partial(rules []*ast.Rule) many {
+	c.manies++
+	return many{set: true, id: c.manies, each: func(t *trail, yield func(value, *trail)) {
+		for _, r := range rules {
+			c.solve(r.Body, nil, t, func(e *env, t *trail) {
+				c.eval(r.Head.Key, e, t, func(v value, _ *env, t *trail) { yield(v, t) })
+			})
+		}
+	}}
+}
+
+// way is one value that a rule or function can have, and how it comes to it.
+type way struct {
+	v value
+	t *trail
+}
+
+// inline compiles a rule in the place where it is used.
+func (c *native) inline(rules []*ast.Rule, t *trail, k func(value, *trail)) {
+	if set(rules) {
+		k(c.partial(rules), t)
+		return
+	}
+	var ways []way
+	var otherwise *ast.Rule
+	for _, r := range rules {
+		if r.Default {
+			otherwise = r
+			continue
+		}
+		ways = append(ways, c.ways(r, nil, t)...)
+	}
+	c.oneOf(ways, t, k)
+	if otherwise == nil {
+		return
+	}
+	var any []expr.Bool
+	for _, w := range ways {
+		any = append(any, w.t.fold(t))
+	}
+	c.guard(t, expr.Not(expr.Or(any...)), func(t *trail) {
+		c.eval(otherwise.Head.Value, nil, t, func(v value, _ *env, t *trail) { k(v, t) })
+	})
+}
+
+func (c *native) ways(r *ast.Rule, e *env, t *trail) []way {
+	if r.Else != nil {
+		refuse("else")
+	}
+	if r.Head.Key != nil {
+		refuse("a partial object")
+	}
+	var out []way
+	c.solve(r.Body, e, t, func(e *env, end *trail) {
+		c.eval(r.Head.Value, e, end, func(v value, _ *env, end *trail) { out = append(out, way{v, end}) })
+	})
+	return out
+}
+
+// oneOf goes on with each way. A rule has one value: where two different ones
+// could come about, OPA must look.
+func (c *native) oneOf(ways []way, t *trail, k func(value, *trail)) {
+	merged := map[string][]expr.Bool{}
+	for i, w := range ways {
+		if _, ok := w.v.(known); !ok && w.t.depth > t.depth {
+			refuse("a rule with a value for each element")
+		}
+		for _, other := range ways[:i] {
+			if !alike(w.v, other.v) {
+				both := expr.And(t.fold(nil), w.t.fold(t), other.t.fold(t))
+				if both != expr.Lit(false) {
+					c.hard = append(c.hard, both)
+				}
+			}
+		}
+		if w, ok := w.v.(known); ok {
+			label := labelOf(w.v)
+			merged[label] = append(merged[label], ways[i].t.fold(t))
+		}
+	}
+	for _, w := range ways {
+		v, ok := w.v.(known)
+		if !ok {
+			k(w.v, w.t)
+			continue
+		}
+		label := labelOf(v.v)
+		if all := merged[label]; all != nil {
+			delete(merged, label)
+			c.guard(t, expr.Or(all...), func(t *trail) { k(v, t) })
+		}
+	}
+}
+
+func alike(a, b value) bool {
+	x, ok := a.(known)
+	y, also := b.(known)
+	return ok && also && x.v.Compare(y.v) == 0
+}
+
+// function calls k for the values of a call of a function.
+func (c *native) function(rules []*ast.Rule, ref ast.Ref, args []value, t *trail, k func(value, *trail)) {
+	name := ref.String()
+	r := c.readsOf(name, rules)
+	ids, timed, ok := r.split()
+	if _, finite := operands(args); finite && ok {
+		f, _ := join("call "+name, slices.Concat(args, c.leaves(ids)), func(vals []ast.Value) (ast.Value, error) {
+			return c.query(ref, vals[:len(args)], c.input(ids, vals[len(args):]))
+		})
+		f.timed = f.timed || timed
+		c.fold(f, func(v value) { k(v, t) })
+		return
+	}
+	if ok && len(ids) == 0 && !timed && !numeric(r) {
+		if n, ok := c.ofNumber(name, ref, args); ok {
+			k(n, t)
+			return
+		}
+	}
+	var ways []way
+	for _, rule := range rules {
+		if rule.Default {
+			refuse("a function with a default")
+		}
+		c.bind(rule.Head.Args, args, nil, t, func(e *env, t *trail) { ways = append(ways, c.ways(rule, e, t)...) })
+	}
+	c.oneOf(ways, t, k)
+}
+
+// bind gives a function's arguments their names.
+func (c *native) bind(params ast.Args, args []value, e *env, t *trail, k func(*env, *trail)) {
+	if len(params) == 0 {
+		k(e, t)
+		return
+	}
+	if name, ok := params[0].Value.(ast.Var); ok {
+		c.bind(params[1:], args[1:], e.with(name, args[0]), t, k)
+		return
+	}
+	c.eval(params[0], e, t, func(v value, e *env, t *trail) {
+		c.guard(t, c.equal(v, args[0], t), func(t *trail) { c.bind(params[1:], args[1:], e, t, k) })
+	})
+}
+
+// numeric says whether all that the builtins do can be done with integers.
+func numeric(r *reads) bool {
+	for op := range r.ops {
+		if !slices.Contains([]string{"eq", "assign", "equal", "neq", "lt", "lte", "gt", "gte", "plus", "minus", "min", "max", "count", "or", "sort", "object.get", "internal.member_2"}, op) {
+			return false
+		}
+	}
+	return true
+}
+
+// ofNumber is a function of one integer that is asked of OPA once for each.
+func (c *native) ofNumber(name string, ref ast.Ref, args []value) (value, bool) {
+	at := slices.IndexFunc(args, func(v value) bool { _, ok := v.(number); return ok })
+	if at < 0 {
+		return nil, false
+	}
+	rest, ok := join("args", slices.Concat(args[:at], args[at+1:]), func(vals []ast.Value) (ast.Value, error) {
+		all := make([]*ast.Term, len(vals))
+		for i := range vals {
+			all[i] = ast.NewTerm(vals[i])
+		}
+		return ast.NewArray(all...), nil
+	})
+	if !ok || rest.timed {
+		return nil, false
+	}
+	n := args[at].(number)
+	f := &expr.Func{Label: name + " " + rest.label, Arg: n.n, Refs: rest.refs}
+	if have, ok := c.funcs[f.Key()]; ok {
+		return number{have}, true
+	}
+	f.Ask = func(arg int64, ids []uint32) expr.Cell {
+		vals := make([]ast.Value, len(ids))
+		for i, id := range ids {
+			vals[i] = c.columns.value(f.Refs[i].Column, id)
+		}
+		return cell(func(vals []ast.Value) (ast.Value, error) {
+			others, err := rest.eval(vals)
+			if others == nil || err != nil {
+				return nil, err
+			}
+			all := make([]ast.Value, 0, len(args))
+			others.(*ast.Array).Foreach(func(t *ast.Term) { all = append(all, t.Value) })
+			return c.query(ref, slices.Insert(all, at, ast.InternedTerm(arg).Value), c.input(nil, nil))
+		}, vals, instant)
+	}
+	c.funcs[f.Key()] = f
+	return number{f}, true
+}

@@ -1,0 +1,139 @@
+package policy
+
+import (
+	"reflect"
+	"sync"
+	"time"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+
+	"github.com/codb-dev/codb/api/v1alpha1"
+	"github.com/codb-dev/codb/internal/decision"
+	"github.com/codb-dev/codb/internal/expr"
+)
+
+func reflectOf(v any) reflect.Value { return reflect.ValueOf(v) }
+
+func newNative(i *Interpreter, opa *sync.Mutex, p *plan, campaign *decision.Campaign) *native {
+	c := &native{
+		i: i, opa: opa, campaign: shape().byName["campaign"].value(reflect.ValueOf(campaign)).Value,
+		clock: p.clock, columns: p.columns, tables: p.tables, funcs: map[string]*expr.Func{},
+		reads: map[string]*reads{}, atoms: map[string]value{},
+	}
+	c.atoms["input.now"] = &finite{
+		label: "now", timed: true, total: true, needs: map[string]bool{},
+		eval: func([]ast.Value) (ast.Value, error) { return c.clock.asked.nowTerm.Value, nil },
+	}
+	return c
+}
+
+// maxSayings is how many outcomes of whole uses are kept.
+const maxSayings = 1 << 14
+
+// at sets the instant of the next answers.
+func (p *plan) at(a *asked) {
+	if p.clock.asked != nil && p.clock.asked.ns == a.ns {
+		return
+	}
+	p.clock.asked = a
+	p.machine.Now = a.ns
+	full := len(p.sayings) > maxSayings
+	for _, t := range p.tables {
+		if t.Timed || full {
+			t.Forget()
+		}
+	}
+	if full {
+		p.sayings = p.sayings[:0]
+	}
+}
+
+// answer is what the uses say of the customer in a row; not ok: the row is hard.
+func (p *plan) answer(row int) (a decision.Answer, ok bool) {
+	m := &p.machine
+	m.Row(row)
+	p.gathered = gathered{asked: p.clock.asked}
+	for _, u := range p.units {
+		if !p.runUnit(u) {
+			return decision.Answer{}, false
+		}
+	}
+	return p.gathered.answer(), true
+}
+
+func (p *plan) runUnit(u *unit) bool {
+	m := &p.machine
+	if u.whole != nil {
+		n, ok := m.Number(u.whole)
+		if !ok {
+			return false
+		}
+		out := &p.sayings[n]
+		p.gathered.sooner(out.staleAt)
+		for i := range out.reasons {
+			p.say(u, out.reasons[i])
+		}
+		return true
+	}
+	if u.uses[0].untimed {
+		p.gathered.sooner(p.clock.asked.now.Add(again))
+	}
+	if u.hard.True(m) || m.Hard {
+		return false
+	}
+	p.unit, p.said, p.wakes = u, 0, 0
+	set := ""
+	for _, c := range u.clauses {
+		if c.set != set {
+			set, p.said = c.set, 0
+		}
+		p.clause = c
+		m.Each(c.steps, p)
+		if m.Hard || p.said > maxReasons || p.wakes > maxWakes {
+			return false
+		}
+	}
+	return true
+}
+
+// say adds a reason for each use of a unit.
+func (p *plan) say(u *unit, r decision.Reason) {
+	for _, use := range u.uses {
+		r.Policy, r.Rule, r.Mode = use.policy, use.rule, use.mode
+		p.gathered.reasons = append(p.gathered.reasons, r)
+	}
+}
+
+// Visit implements expr.Visitor: the clause has led to something.
+func (p *plan) Visit() bool {
+	m, c := &p.machine, p.clause
+	if c.wake != nil {
+		if ns, ok := c.wake.Value(m); ok && ns > m.Now {
+			p.wakes++
+			p.gathered.sooner(time.Unix(0, ns).UTC())
+		}
+		return !m.Hard
+	}
+	n := int64(c.fixed)
+	if c.head != nil {
+		var ok bool
+		if n, ok = m.Number(c.head); !ok {
+			return !m.Hard
+		}
+	}
+	r := p.reasons[n]
+	if c.until != nil {
+		ns, ok := c.until.Value(m)
+		switch {
+		case m.Hard, ok && ns <= m.Now, r.Verdict != v1alpha1.VerdictHold:
+			m.Hard = true
+			return false
+		case ok:
+			r.Until = time.Unix(0, ns).UTC()
+			p.gathered.sooner(r.Until)
+		}
+	}
+	p.said++
+	p.say(p.unit, r)
+	return true
+}
