@@ -27,6 +27,7 @@ import (
 	controller "github.com/codb-dev/codb/controllers/campaign"
 	"github.com/codb-dev/codb/internal/audience"
 	"github.com/codb-dev/codb/internal/consentstore"
+	"github.com/codb-dev/codb/internal/contacts"
 	"github.com/codb-dev/codb/internal/decision"
 	"github.com/codb-dev/codb/internal/policy"
 	"github.com/codb-dev/codb/internal/workload"
@@ -278,7 +279,7 @@ func (judging) Judge(_ context.Context, q decision.Question) ([]decision.Answer,
 type nobody struct{}
 
 func (nobody) View(types.UID, []types.UID) audience.Ledger { return nobody{} }
-func (nobody) Sequence() uint64                            { return 0 }
+func (nobody) Position() contacts.Position                 { return contacts.Position{} }
 func (nobody) Current(context.Context) error               { return nil }
 func (nobody) Healthy() error                              { return nil }
 func (nobody) Record(context.Context, controller.Released) error {
