@@ -1,6 +1,7 @@
 package contacts_test
 
 import (
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -147,8 +148,8 @@ func TestRefusedPermitRecords(t *testing.T) {
 				}
 				return
 			}
-			f, ok := err.(*contacts.FieldError)
-			if !ok || f.Field != "records[0]."+tc.field {
+			var f *contacts.FieldError
+			if !errors.As(err, &f) || f.Field != "records[0]."+tc.field {
 				t.Errorf("got %v, want field %s", err, tc.field)
 			}
 		})

@@ -83,7 +83,7 @@ func (c *Cluster) Admit(ctx context.Context, token, verb string) (string, error)
 	}
 	ctx, cancel := context.WithTimeout(ctx, reviewTime)
 	defer cancel()
-	user, err := c.who(ctx, token)
+	user, err := review(ctx, c.tokens, token)
 	if err != nil {
 		return "", err
 	}
@@ -94,8 +94,8 @@ func (c *Cluster) Admit(ctx context.Context, token, verb string) (string, error)
 	return user.Username, nil
 }
 
-func (c *Cluster) who(ctx context.Context, token string) (*authenticationv1.UserInfo, error) {
-	r, err := c.tokens.Create(ctx, &authenticationv1.TokenReview{
+func review(ctx context.Context, tokens reviewer[*authenticationv1.TokenReview], token string) (*authenticationv1.UserInfo, error) {
+	r, err := tokens.Create(ctx, &authenticationv1.TokenReview{
 		Spec: authenticationv1.TokenReviewSpec{Token: token, Audiences: []string{Audience}},
 	}, metav1.CreateOptions{})
 	if err != nil {

@@ -5,6 +5,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
+
+	"github.com/codb-dev/codb/internal/contacts"
 )
 
 // serverMetrics have labels from closed lists only.
@@ -41,6 +43,40 @@ func newServerMetrics(r prometheus.Registerer) *serverMetrics {
 func (m *serverMetrics) observe(route, code string, d time.Duration) {
 	m.requests.WithLabelValues(route, code).Inc()
 	m.seconds.WithLabelValues(route).Observe(d.Seconds())
+}
+
+// deskMetrics say what permits come to, and never to whom.
+type deskMetrics struct {
+	events  *prometheus.CounterVec
+	seconds prometheus.Histogram
+	asked   prometheus.Counter
+}
+
+func newDeskMetrics(r prometheus.Registerer) *deskMetrics {
+	f := promauto.With(r)
+	m := &deskMetrics{
+		events: f.NewCounterVec(prometheus.CounterOpts{
+			Name: "consent_permit_events_total", Help: "What happened to permits and to who asked for them, by event of the ledger: Drawn, Redeemed, Refused, Held and so on.",
+		}, []string{"event"}),
+		seconds: f.NewHistogram(prometheus.HistogramOpts{
+			Name: "consent_permit_decision_duration_seconds", Help: "Time that the policies took for the customers of one draw or redemption.",
+			Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 15},
+		}),
+		asked: f.NewCounter(prometheus.CounterOpts{
+			Name: "consent_permit_decisions_total", Help: "Customers that the policies were asked about for permits.",
+		}),
+	}
+	for _, e := range []contacts.Event{contacts.Drawn, contacts.Redeemed, contacts.Refused} {
+		m.events.WithLabelValues(string(e))
+	}
+	return m
+}
+
+func (m *deskMetrics) happened(e contacts.Event) { m.events.WithLabelValues(string(e)).Inc() }
+
+func (m *deskMetrics) judged(customers int, d time.Duration) {
+	m.seconds.Observe(d.Seconds())
+	m.asked.Add(float64(customers))
 }
 
 type clientMetrics struct {

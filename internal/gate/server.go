@@ -36,6 +36,9 @@ type Ledger interface {
 type ServerOptions struct {
 	Ledger        Ledger
 	Authenticator Authenticator
+	// Pods and Desk serve permits. Nil: there are none.
+	Pods Pods
+	Desk *Desk
 	// Log takes who was refused, and what failed.
 	Log logr.Logger
 	// Metrics takes the server's metrics. Nil: none.
@@ -46,11 +49,15 @@ type ServerOptions struct {
 type Server struct {
 	ledger  Ledger
 	auth    Authenticator
+	pods    Pods
+	desk    *Desk
 	log     logr.Logger
 	metrics *serverMetrics
 	mux     *http.ServeMux
 
 	appends  chan struct{} // one for each append that is being answered
+	draws    chan struct{} // one for each draw, those that wait included
+	redeems  chan struct{}
 	draining chan struct{} // closed: going away
 	drain    sync.Once
 }
@@ -72,21 +79,27 @@ type route struct {
 	// verb on contacts that the caller needs; empty: anybody may ask.
 	verb   string
 	handle func(*Server, http.ResponseWriter, *http.Request) error
+	// permits answers a pod of a campaign instead; there is no verb then.
+	permits func(*Server, http.ResponseWriter, *http.Request, Holder) error
 }
 
 var routes = []route{
-	{http.MethodPost, "/v1/contacts", "create", (*Server).appendContacts},
-	{http.MethodGet, "/v1/contacts", "list", (*Server).feed},
-	{http.MethodGet, "/v1/contacts/{principal}", "list", (*Server).ofPrincipal},
-	{http.MethodGet, "/healthz", "", (*Server).healthz},
-	{http.MethodGet, "/readyz", "", (*Server).readyz},
+	{method: http.MethodPost, path: "/v1/contacts", verb: "create", handle: (*Server).appendContacts},
+	{method: http.MethodGet, path: "/v1/contacts", verb: "list", handle: (*Server).feed},
+	{method: http.MethodGet, path: "/v1/contacts/{principal}", verb: "list", handle: (*Server).ofPrincipal},
+	{method: http.MethodPost, path: "/v1/permits/draw", permits: (*Server).draw},
+	{method: http.MethodPost, path: "/v1/permits/redeem", permits: (*Server).redeem},
+	{method: http.MethodPost, path: "/v1/permits/report", permits: (*Server).report},
+	{method: http.MethodGet, path: "/healthz", handle: (*Server).healthz},
+	{method: http.MethodGet, path: "/readyz", handle: (*Server).readyz},
 }
 
 // NewServer makes a server that is not listening yet.
 func NewServer(o ServerOptions) *Server {
 	s := &Server{
-		ledger: o.Ledger, auth: o.Authenticator, log: o.Log, metrics: newServerMetrics(o.Metrics),
+		ledger: o.Ledger, auth: o.Authenticator, pods: o.Pods, desk: o.Desk, log: o.Log, metrics: newServerMetrics(o.Metrics),
 		mux: http.NewServeMux(), appends: make(chan struct{}, maxAppends), draining: make(chan struct{}),
+		draws: make(chan struct{}, maxDraws), redeems: make(chan struct{}, maxRedeems),
 	}
 	allowed := map[string][]string{}
 	for _, r := range routes {
@@ -151,10 +164,7 @@ func (s *Server) serve(rt route) http.Handler {
 		w.Header().Set("X-Content-Type-Options", "nosniff")
 		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
 		code := http.StatusOK
-		err := s.admit(rt, r)
-		if err == nil {
-			err = rt.handle(s, w, r)
-		}
+		err := s.dispatch(rt, w, r)
 		if err != nil {
 			p := problem(err)
 			code = p.Status
@@ -175,15 +185,40 @@ func (s *Server) refuse(w http.ResponseWriter, route string, p *Problem) {
 	s.metrics.observe(route, strconv.Itoa(p.Status), 0)
 }
 
+// dispatch answers whoever may ask.
+func (s *Server) dispatch(rt route, w http.ResponseWriter, r *http.Request) error {
+	if rt.permits == nil {
+		if err := s.admit(rt, r); err != nil {
+			return err
+		}
+		return rt.handle(s, w, r)
+	}
+	if s.desk == nil {
+		return unavailable("this gate gives no permits", "ask one that does")
+	}
+	h, err := s.admitPod(r.Context(), rt.method+" "+rt.path, bearer(r), remoteHost(r))
+	if err != nil {
+		return err
+	}
+	return rt.permits(s, w, r, h)
+}
+
+func bearer(r *http.Request) string {
+	token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+	if !ok {
+		return ""
+	}
+	return token
+}
+
 // admit finds out who asks, and whether they may.
 func (s *Server) admit(rt route, r *http.Request) error {
 	if rt.verb == "" {
 		return nil
 	}
-	token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
 	var user string
 	err := ErrUnauthenticated
-	if ok && token != "" {
+	if token := bearer(r); token != "" {
 		user, err = s.auth.Admit(r.Context(), token, rt.verb)
 	}
 	audit := s.log.WithValues("route", rt.method+" "+rt.path, "verb", rt.verb, "user", unnamed(user), "remote", remoteHost(r))
@@ -193,7 +228,7 @@ func (s *Server) admit(rt route, r *http.Request) error {
 	case errors.Is(err, ErrUnauthenticated):
 		s.metrics.refusals.WithLabelValues("unauthenticated").Inc()
 		audit.Info("request refused", "reason", "unauthenticated")
-		return &Problem{Type: ProblemUnauthenticated, Title: "Who asks is not known", Status: http.StatusUnauthorized, Remedy: "send a ServiceAccount token made for the audience " + Audience}
+		return unauthenticated()
 	case errors.Is(err, ErrForbidden):
 		s.metrics.refusals.WithLabelValues("forbidden").Inc()
 		audit.Info("request refused", "reason", "forbidden")
@@ -202,6 +237,10 @@ func (s *Server) admit(rt route, r *http.Request) error {
 	s.metrics.refusals.WithLabelValues("unknown").Inc()
 	audit.Error(err, "request refused", "reason", "unknown")
 	return unavailable("the cluster could not be asked who you are", "send the same request again")
+}
+
+func unauthenticated() *Problem {
+	return &Problem{Type: ProblemUnauthenticated, Title: "Who asks is not known", Status: http.StatusUnauthorized, Remedy: "send a ServiceAccount token made for the audience " + Audience}
 }
 
 // unnamed hides a customer's id, which is a part of the customer's username.

@@ -175,6 +175,14 @@ func note(e contacts.Event, codes []string) uint64 {
 	return h.Sum64()
 }
 
+// Find is a permit that is drawn and not over.
+func (b *Book) Find(id string) (p Permit, live bool) {
+	if found := b.permits[id]; found != nil && found.State == contacts.StateDrawn {
+		return *found, true
+	}
+	return Permit{}, false
+}
+
 // Live are the permits of all runs that are drawn and not over, lapsed ones
 // included.
 func (b *Book) Live() []Permit {

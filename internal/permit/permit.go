@@ -89,6 +89,9 @@ func outcome(word string) int {
 // Run that drew the permit.
 func (p *Permit) Run() contacts.Run { return p.about.campaign.Run() }
 
+// Campaign that the permit was drawn for, as it was then.
+func (p *Permit) Campaign() contacts.Campaign { return p.about.campaign }
+
 // Lapsed says that the permit can't be redeemed any more, but still takes its
 // place.
 func (p *Permit) Lapsed(now time.Time) bool {

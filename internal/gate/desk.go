@@ -1,0 +1,227 @@
+package gate
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/go-logr/logr"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/codb-dev/codb/api/v1alpha1"
+	"github.com/codb-dev/codb/internal/audience"
+	"github.com/codb-dev/codb/internal/consent"
+	"github.com/codb-dev/codb/internal/contacts"
+	"github.com/codb-dev/codb/internal/decision"
+	"github.com/codb-dev/codb/internal/permit"
+)
+
+// Holder is who asks for permits: a pod of one run of a campaign.
+type Holder struct {
+	Pod string // UID
+	// Campaign with the UID of the Job that the pod belongs to. Its generation is
+	// that of when the pod was first seen.
+	Campaign contacts.Campaign
+	// Job is the name of the Job.
+	Job string
+}
+
+// Run that the pod belongs to.
+func (h *Holder) Run() contacts.Run { return h.Campaign.Run() }
+
+// Case is what a run's customers are decided on at one moment.
+type Case struct {
+	permit.Terms
+	Audience *v1alpha1.Audience
+	Judge    decision.Judge
+	// Key names everything that answers depend on besides customers and time.
+	Key string
+	// Refusal says why nobody at all is contacted now; nil: each is asked about.
+	Refusal *decision.Reason
+}
+
+// World says what is true right now.
+type World interface {
+	// Current returns once everything acknowledged before the call is in what it
+	// returns and in Records, or an error: ErrForbidden where the run may not draw
+	// at all.
+	Current(ctx context.Context, of Holder) (*Case, error)
+	// Records are the customers, as far as Current brought them.
+	Records() audience.Records
+}
+
+// Reserving is the part of a ledger that permits need; see ledger.Store.
+type Reserving interface {
+	AppendIf(ctx context.Context, records []contacts.Record, seen map[string]uint64) ([]contacts.Result, error)
+	After(ctx context.Context, sequence uint64, limit int) (contacts.Page, error)
+}
+
+// DeskOptions say what a Desk works with; all but Metrics are required.
+type DeskOptions struct {
+	Ledger  Reserving
+	World   World
+	Clock   func() time.Time
+	Log     logr.Logger
+	Metrics prometheus.Registerer
+}
+
+// Desk hands out permits. Everything it knows follows from the ledger and the
+// world: it decides on what it saw and writes only if nothing newer is there. All
+// methods may be called concurrently, and any number of desks may share a ledger.
+type Desk struct {
+	ledger  Reserving
+	world   World
+	clock   func() time.Time
+	log     logr.Logger
+	metrics *deskMetrics
+
+	mu   sync.Mutex // guards book, and the order of what both are told
+	book *permit.Book
+	past *contacts.Projection
+
+	runsMu sync.Mutex
+	runs   map[contacts.Run]*queue
+}
+
+// queue is who is next in one run. One draw at a time.
+type queue struct {
+	turn    chan struct{} // one token
+	key     string
+	line    *permit.Line
+	records uint64 // marks of the feeds up to which the line is current
+	past    uint64
+}
+
+// NewDesk makes a desk that knows nothing of the ledger yet.
+func NewDesk(o DeskOptions) *Desk {
+	return &Desk{
+		ledger: o.Ledger, world: o.World, clock: o.Clock, log: o.Log, metrics: newDeskMetrics(o.Metrics),
+		book: permit.NewBook(), past: contacts.NewProjection(contacts.LookBack), runs: map[contacts.Run]*queue{},
+	}
+}
+
+// advance reads what the ledger has, and says up to where. Records on the disk
+// before the call are known after it.
+func (d *Desk) advance(ctx context.Context) (uint64, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for {
+		at := d.past.Position().Sequence
+		page, err := d.ledger.After(ctx, at, contacts.MaxBatch)
+		if err != nil {
+			return at, err
+		}
+		if len(page.Records) == 0 {
+			return at, nil
+		}
+		if err := d.past.Apply(page); err != nil {
+			return at, err
+		}
+		d.book.Apply(page.Records)
+	}
+}
+
+// append writes what was decided on what was known up to seen, and reads it. The
+// answer says which records were not written, because something newer is known
+// of the customer.
+func (d *Desk) append(ctx context.Context, records []contacts.Record, seen uint64) (moved []bool, err error) {
+	moved = make([]bool, 0, len(records))
+	for batch := range slices.Chunk(records, contacts.MaxBatch) {
+		marks := make(map[string]uint64, len(batch))
+		for i := range batch {
+			marks[batch[i].Principal] = seen
+		}
+		results, err := d.ledger.AppendIf(ctx, batch, marks)
+		if err != nil {
+			return nil, err
+		}
+		for i, r := range results {
+			moved = append(moved, r.Moved)
+			if !r.Moved {
+				d.metrics.happened(batch[i].Event)
+			}
+		}
+	}
+	_, err = d.advance(ctx)
+	return moved, err
+}
+
+// key of a record: new each time, so that two desks that write at once meet in
+// the customer's records and not in a key.
+func newKey(of string) string { return of + "/" + rand.Text() }
+
+// asked are customers on their way to the policies.
+type asked struct {
+	ids      []string
+	subjects []decision.Subject
+}
+
+// subject adds a customer, or says why not: there is none, or outside the
+// audience; in the latter case perhaps only until an instant.
+func (d *Desk) subject(c *Case, a *asked, id string, now time.Time) (code string, until time.Time) {
+	rec, ok := d.world.Records().Get(id)
+	if !ok {
+		return v1alpha1.CodeNoConsent, time.Time{}
+	}
+	in, until := audience.Targets(c.Audience, rec.Consent, now)
+	if !in {
+		return v1alpha1.CodeNotTargeted, until
+	}
+	p := consent.For(&rec.Consent.Spec, c.Facts.Brand)
+	p.Bucket = consent.Bucket(c.Facts.Namespace+"/"+c.Facts.Name, id)
+	past, _ := d.past.View(now, c.Campaign.Run()).Contacts(id)
+	a.ids = append(a.ids, id)
+	a.subjects = append(a.subjects, decision.Subject{Person: p, Contacts: past})
+	return "", time.Time{}
+}
+
+// judge asks the policies about all of them at once.
+func (d *Desk) judge(ctx context.Context, c *Case, a *asked, now time.Time) ([]decision.Answer, error) {
+	if len(a.ids) == 0 {
+		return nil, nil
+	}
+	began := time.Now()
+	answers, err := c.Judge.Judge(ctx, decision.Question{Now: now, Campaign: c.Facts, Subjects: a.subjects})
+	d.metrics.judged(len(a.ids), time.Since(began))
+	if err == nil && len(answers) != len(a.ids) {
+		err = fmt.Errorf("judge %d customers: got %d answers", len(a.ids), len(answers))
+	}
+	return answers, err
+}
+
+// now in whole seconds, as policies see it.
+func (d *Desk) now() time.Time { return d.clock().UTC().Truncate(time.Second) }
+
+func (d *Desk) standing(run contacts.Run, id string) permit.Standing {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.book.Standing(run, id)
+}
+
+func (d *Desk) queue(run contacts.Run) *queue {
+	d.runsMu.Lock()
+	defer d.runsMu.Unlock()
+	q := d.runs[run]
+	if q == nil {
+		q = &queue{turn: make(chan struct{}, 1)}
+		d.runs[run] = q
+	}
+	return q
+}
+
+// errBusy says that others came first for too long.
+var errBusy = errors.New("too many ask at once")
+
+// take waits for the run's turn.
+func (q *queue) take(ctx context.Context) (done func(), err error) {
+	select {
+	case q.turn <- struct{}{}:
+		return func() { <-q.turn }, nil
+	case <-ctx.Done():
+		return nil, fmt.Errorf("%w: %w", errBusy, ctx.Err())
+	}
+}

@@ -1,0 +1,189 @@
+package gate
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/codb-dev/codb/internal/contacts"
+	"github.com/codb-dev/codb/internal/permit"
+)
+
+const (
+	// maxPermits is how many permits one request is about.
+	maxPermits = 1000
+	// maxPermitBody is what 1,000 reports with details may take.
+	maxPermitBody = 512 << 10
+	// maxDraws is how many draws may wait at once, maxRedeems how many other
+	// requests about permits are answered at once.
+	maxDraws, maxRedeems = 1024, 32
+	// decideTime is what one decision may take, waiting for customers not
+	// counted: after it the world is not the one that was proven.
+	decideTime = 15 * time.Second
+)
+
+type drawRequest struct {
+	Max  int    `json:"max"`
+	Wait string `json:"wait,omitempty"`
+}
+
+type redeemRequest struct {
+	Permits []string `json:"permits"`
+}
+
+type redeemResponse struct {
+	Results []Redeemed `json:"results"`
+}
+
+type reportRequest struct {
+	Outcomes []Outcome `json:"outcomes"`
+}
+
+type reportResponse struct {
+	Results []Reported `json:"results"`
+}
+
+// draw is POST /v1/permits/draw.
+func (s *Server) draw(w http.ResponseWriter, r *http.Request, h Holder) error {
+	var req drawRequest
+	if err := s.permitBody(w, r, &req); err != nil {
+		return err
+	}
+	if req.Max < 1 || req.Max > maxPermits {
+		return invalid("max", fmt.Sprint(req.Max), fmt.Sprintf("a whole number from 1 to %d", maxPermits))
+	}
+	wait, err := time.ParseDuration(cmp.Or(req.Wait, "0s"))
+	if err != nil || wait < 0 || wait > maxWait {
+		return invalid("wait", shorten(req.Wait), "a duration from 0s to "+maxWait.String())
+	}
+	free, err := slot(r.Context(), s.draws)
+	if err != nil {
+		return err
+	}
+	defer free()
+	err = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(wait + requestTime))
+	if err != nil && !errors.Is(err, http.ErrNotSupported) {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), wait+decideTime)
+	defer cancel()
+	out, err := s.desk.Draw(ctx, h, req.Max, wait, s.draining)
+	if err != nil {
+		return s.permitProblem(err, h)
+	}
+	if r.Context().Err() != nil { // nobody is left to hear it
+		aside, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), decideTime)
+		defer cancel()
+		return s.desk.Return(aside, out.Permits)
+	}
+	return answer(w, out)
+}
+
+// redeem is POST /v1/permits/redeem.
+func (s *Server) redeem(w http.ResponseWriter, r *http.Request, h Holder) error {
+	var req redeemRequest
+	if err := s.permitBody(w, r, &req); err != nil {
+		return err
+	}
+	if err := bounded("permits", len(req.Permits)); err != nil {
+		return err
+	}
+	free, err := slot(r.Context(), s.redeems)
+	if err != nil {
+		return err
+	}
+	defer free()
+	ctx, cancel := context.WithTimeout(r.Context(), decideTime)
+	defer cancel()
+	results, err := s.desk.Redeem(ctx, h, req.Permits)
+	if err != nil {
+		return s.permitProblem(err, h)
+	}
+	return answer(w, redeemResponse{Results: results})
+}
+
+var detail = regexp.MustCompile(`^[\x20-\x3F\x41-\x7E]{0,128}$`)
+
+// report is POST /v1/permits/report.
+func (s *Server) report(w http.ResponseWriter, r *http.Request, h Holder) error {
+	var req reportRequest
+	if err := s.permitBody(w, r, &req); err != nil {
+		return err
+	}
+	if err := bounded("outcomes", len(req.Outcomes)); err != nil {
+		return err
+	}
+	for i := range req.Outcomes {
+		o := &req.Outcomes[i]
+		if !slices.Contains(permit.Outcomes(), o.Outcome) {
+			return invalid(fmt.Sprintf("outcomes[%d].outcome", i), shorten(o.Outcome), "one of "+strings.Join(permit.Outcomes(), ", "))
+		}
+		if !detail.MatchString(o.Detail) {
+			return invalid(fmt.Sprintf("outcomes[%d].detail", i), "", "at most 128 characters of ASCII, and no address")
+		}
+	}
+	free, err := slot(r.Context(), s.redeems)
+	if err != nil {
+		return err
+	}
+	defer free()
+	ctx, cancel := context.WithTimeout(r.Context(), decideTime)
+	defer cancel()
+	results, err := s.desk.Report(ctx, h, req.Outcomes)
+	if err != nil {
+		return s.permitProblem(err, h)
+	}
+	return answer(w, reportResponse{Results: results})
+}
+
+func bounded(field string, n int) error {
+	if n < 1 || n > maxPermits {
+		return invalid(field, fmt.Sprint(n), fmt.Sprintf("1 to %d at once", maxPermits))
+	}
+	return nil
+}
+
+func (s *Server) permitBody(w http.ResponseWriter, r *http.Request, into any) error {
+	r.Body = http.MaxBytesReader(w, r.Body, maxPermitBody)
+	if _, err := parameters(r); err != nil {
+		return err
+	}
+	return readBody(r, into)
+}
+
+// slot waits a while for one of the free places.
+func slot(ctx context.Context, places chan struct{}) (free func(), err error) {
+	ctx, cancel := context.WithTimeout(ctx, requestTime/4)
+	defer cancel()
+	select {
+	case places <- struct{}{}:
+		return func() { <-places }, nil
+	case <-ctx.Done():
+		return nil, busy()
+	}
+}
+
+func busy() *Problem {
+	return &Problem{Type: ProblemBusy, Title: "Too many requests at once", Status: http.StatusServiceUnavailable, Remedy: "send the same request again, later"}
+}
+
+// permitProblem says what a pod may know of a failure; what else there is to it
+// is in the log.
+func (s *Server) permitProblem(err error, h Holder) error {
+	switch {
+	case errors.Is(err, ErrForbidden):
+		return s.refused(err, "namespace", h.Campaign.Namespace, "campaign", h.Campaign.Name, "job", h.Job, "pod", h.Pod)
+	case errors.Is(err, errBusy), errors.Is(err, context.DeadlineExceeded):
+		return busy()
+	case errors.Is(err, contacts.ErrFull):
+		return err
+	}
+	s.log.Error(err, "permits can't be given", "namespace", h.Campaign.Namespace, "campaign", h.Campaign.Name)
+	return unavailable("nobody knows for sure who may be contacted now", "send the same request again; nobody is contacted until then")
+}
