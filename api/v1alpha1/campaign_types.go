@@ -18,6 +18,11 @@ import (
 // +kubebuilder:printcolumn:name="Of",type=integer,JSONPath=`.status.counts.targeted`
 // +kubebuilder:printcolumn:name="Workload",type=string,JSONPath=`.status.workload`
 // +kubebuilder:printcolumn:name="Why",type=string,JSONPath=`.status.why`
+// +kubebuilder:printcolumn:name="Drawn",type=integer,priority=1,JSONPath=`.status.permits.drawn`
+// +kubebuilder:printcolumn:name="Sent",type=integer,priority=1,JSONPath=`.status.permits.sent`
+// +kubebuilder:printcolumn:name="Failed",type=integer,priority=1,JSONPath=`.status.permits.failed`
+// +kubebuilder:printcolumn:name="Per-Minute",type=integer,priority=1,JSONPath=`.status.permits.perMinute`
+// +kubebuilder:printcolumn:name="Ends",type=string,priority=1,JSONPath=`.status.permits.endsAt`
 // +kubebuilder:printcolumn:name="Brand",type=string,priority=1,JSONPath=`.spec.brand`
 // +kubebuilder:printcolumn:name="Channel",type=string,priority=1,JSONPath=`.spec.channel`
 // +kubebuilder:printcolumn:name="Owner",type=string,priority=1,JSONPath=`.spec.owner`
@@ -51,6 +56,8 @@ type CampaignList struct {
 // +kubebuilder:validation:XValidation:rule="!has(self.schedule) || !has(self.schedule.cron) || (has(self.workload) && has(self.workload.cronJob))",messageExpression="'cron ' + self.schedule.cron + ' is for workload.cronJob: set that, or leave cron out; a CronJob of your own keeps its own schedule'",fieldPath=".schedule.cron"
 // +kubebuilder:validation:XValidation:rule="!has(self.offer) || !has(self.offer.expires) || !has(self.schedule) || !has(self.schedule.notBefore) || self.offer.expires > self.schedule.notBefore",messageExpression="'the offer is void at %s, before the campaign may begin (schedule.notBefore %s): move one of them'.format([self.offer.expires, self.schedule.notBefore])",fieldPath=".offer.expires"
 // +kubebuilder:validation:XValidation:rule="has(self.workload) == has(oldSelf.workload)",message="workload can't be added or taken away later: make a new Campaign",fieldPath=".workload"
+// +kubebuilder:validation:XValidation:rule="(has(self.recipients) ? self.recipients : 'OwnList') == (has(oldSelf.recipients) ? oldSelf.recipients : 'OwnList')",message="recipients can't be changed later, for a run that has begun would go on the other way: make a new Campaign",fieldPath=".recipients"
+// +kubebuilder:validation:XValidation:rule="!has(self.pace) || (has(self.recipients) && self.recipients == 'Permits')",message="pace is for campaigns that draw permits: set recipients: Permits, or leave pace out; codb can't slow down a workload with a list of its own",fieldPath=".pace"
 // +kubebuilder:validation:XValidation:rule="self.brand == oldSelf.brand",messageExpression="'brand can\\'t be changed from ' + oldSelf.brand + ' to ' + self.brand + ': make a new Campaign'",fieldPath=".brand"
 type CampaignSpec struct {
 	// brand is the Brand that the campaign acts for. It must list the campaign's
@@ -112,9 +119,23 @@ type CampaignSpec struct {
 	// +optional
 	Workload *Workload `json:"workload,omitempty"`
 
+	// recipients says where the workload has the people from whom it contacts.
+	// OwnList: it brings a list of its own, so that it runs only while everyone in
+	// the audience is allowed. Permits: it holds no list, but draws a permit for
+	// each person from codb's gate, and redeems it just before the contact; then it
+	// runs for those who are allowed, while the policies' thresholds are met. Unset:
+	// OwnList. It can't be changed later.
+	// +optional
+	Recipients Recipients `json:"recipients,omitempty"`
+
+	// pace bounds how fast permits are given. Unset: as fast as the senders are.
+	// +optional
+	Pace *Pace `json:"pace,omitempty"`
+
 	// onWithdrawal says what happens to running pods when the verdict turns:
 	// Suspend stops them, Finish lets them end. An opt-out, a withdrawal or an
-	// objection stops them in both cases. Unset: Suspend.
+	// objection stops them in both cases; where permits are drawn it takes away
+	// that person's permit instead, and nobody else's. Unset: Suspend.
 	// +optional
 	// +kubebuilder:default=Suspend
 	// +kubebuilder:validation:Enum=Suspend;Finish
@@ -123,6 +144,30 @@ type CampaignSpec struct {
 	// hold, when set, stops the campaign at once.
 	// +optional
 	Hold *HoldRequest `json:"hold,omitempty"`
+}
+
+// Recipients says where a workload has its people from.
+// +kubebuilder:validation:Enum=OwnList;Permits
+type Recipients string
+
+const (
+	// RecipientsOwnList: the workload brings a list of its own.
+	RecipientsOwnList Recipients = "OwnList"
+	// RecipientsPermits: it draws a permit for each person.
+	RecipientsPermits Recipients = "Permits"
+)
+
+// DrawsPermits says whether the campaign's workload holds no list of its own.
+func (s *CampaignSpec) DrawsPermits() bool { return s.Recipients == RecipientsPermits }
+
+// Pace bounds how fast a campaign contacts people.
+type Pace struct {
+	// perMinute is how many people are contacted in a minute at most; permits that
+	// are out count.
+	// +required
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=1000000
+	PerMinute int32 `json:"perMinute"`
 }
 
 const (
@@ -326,12 +371,74 @@ type CampaignStatus struct {
 	// +optional
 	Released *Release `json:"released,omitempty"`
 
+	// permits is how far the present or latest run has come that draws permits.
+	// Unset: none has drawn yet.
+	// +optional
+	Permits *PermitCounts `json:"permits,omitempty"`
+
 	// conditions: Permitted is the answer, Enforced the fact, Ready the sum.
 	// +optional
 	// +listType=map
 	// +listMapKey=type
 	// +kubebuilder:validation:MaxItems=8
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
+}
+
+// PermitCounts are numbers of permits of one run, and what became of them.
+type PermitCounts struct {
+	// drawn: all that were given.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	Drawn int64 `json:"drawn"`
+	// outstanding: given, and neither redeemed nor over.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	Outstanding int64 `json:"outstanding"`
+	// redeemed: people whose message was about to be handed over. Each counts as
+	// contacted.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	Redeemed int64 `json:"redeemed"`
+	// sent: of those, reported as sent.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	Sent int64 `json:"sent"`
+	// failed: of those, reported as not sent.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	Failed int64 `json:"failed"`
+	// bounced: reported as come back.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	Bounced int64 `json:"bounced"`
+	// refused counts refusals by their reasons, the most frequent first; whoever
+	// was refused for two reasons counts under both.
+	// +optional
+	// +listType=map
+	// +listMapKey=code
+	// +kubebuilder:validation:MaxItems=16
+	Refused []RefusalCount `json:"refused,omitempty"`
+	// perMinute is how many were redeemed in each of the last minutes.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	PerMinute int64 `json:"perMinute"`
+	// endsAt is when all who are allowed now will have been contacted at this
+	// pace. Unset: unknown, or nobody is left.
+	// +optional
+	EndsAt *metav1.Time `json:"endsAt,omitempty"`
+}
+
+// RefusalCount counts refusals for one reason.
+type RefusalCount struct {
+	// code of the reason.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	Code string `json:"code"`
+	// customers who were refused for it.
+	// +required
+	// +kubebuilder:validation:Minimum=0
+	Customers int64 `json:"customers"`
 }
 
 // Release records that a generation was let run.

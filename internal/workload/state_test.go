@@ -99,6 +99,9 @@ func TestRunHashTellsRunsApart(t *testing.T) {
 	}{
 		"AHoldIsNoNewRun":         {change: func(s *v1alpha1.CampaignSpec) { s.Hold = &v1alpha1.HoldRequest{Reason: "recall"} }, same: true},
 		"OnWithdrawalIsNoNewRun":  {change: func(s *v1alpha1.CampaignSpec) { s.OnWithdrawal = v1alpha1.OnWithdrawalFinish }, same: true},
+		"APaceIsNoNewRun":         {change: func(s *v1alpha1.CampaignSpec) { s.Pace = &v1alpha1.Pace{PerMinute: 60} }, same: true},
+		"OwnListIsTheDefault":     {change: func(s *v1alpha1.CampaignSpec) { s.Recipients = v1alpha1.RecipientsOwnList }, same: true},
+		"PermitsAreANewRun":       {change: func(s *v1alpha1.CampaignSpec) { s.Recipients = v1alpha1.RecipientsPermits }},
 		"AnotherTopicIsANewRun":   {change: func(s *v1alpha1.CampaignSpec) { s.Topic = "Garden" }},
 		"AnotherImageIsANewRun":   {change: func(s *v1alpha1.CampaignSpec) { s.Workload.Job.Image = "example.com/mailer:2" }},
 		"AnotherHoldoutIsANewRun": {change: func(s *v1alpha1.CampaignSpec) { s.Holdout = &v1alpha1.Holdout{Percent: 5} }},
@@ -135,6 +138,7 @@ func TestUnsafeJobs(t *testing.T) {
 		return []metav1.OwnerReference{{APIVersion: api, Kind: kind, Name: name, UID: uid, Controller: ptr.To(true)}}
 	}
 	tests := map[string]struct {
+		kueue    bool
 		own      bool // the campaign has spec.workload
 		crons    []Cron
 		change   func(*batchv1.Job)
@@ -152,7 +156,11 @@ func TestUnsafeJobs(t *testing.T) {
 		}},
 		"OneOfAnotherJobController":     {change: func(j *batchv1.Job) { j.Spec.ManagedBy = ptr.To("example.com/other") }, unsafe: "example.com/other"},
 		"OneThatNamesTheUsualOneIsFine": {change: func(j *batchv1.Job) { j.Spec.ManagedBy = ptr.To(batchv1.JobControllerName) }},
-		"OneThatKueueStarts":            {change: func(j *batchv1.Job) { j.Labels["kueue.x-k8s.io/queue-name"] = "q" }, unsafe: "Kueue"},
+		"OneForAnUnknownKueue":          {change: func(j *batchv1.Job) { j.Labels[labelQueue] = "q" }, unsafe: "--kueue-user"},
+		"OneThatKueueStartsUngated":     {kueue: true, change: func(j *batchv1.Job) { j.Labels[labelQueue] = "q" }, unsafe: "without consent.codb.dev/codb"},
+		"OneThatKueueStartsIsFine": {kueue: true, change: func(j *batchv1.Job) {
+			j.Labels[labelQueue], j.Annotations = "q", map[string]string{annotationGates: "acme.example/budget, " + v1alpha1.QueueGate}
+		}},
 		"OneOfAForeignOwner": {
 			change: func(j *batchv1.Job) {
 				j.OwnerReferences = owner("JobSet", "jobset.x-k8s.io/v1alpha2", "batch", "u")
@@ -205,7 +213,7 @@ func TestUnsafeJobs(t *testing.T) {
 				j.Labels[k] = v
 			}
 			tc.change(j)
-			r := (&Keeper{}).runOf(c, j, tc.crons, false)
+			r := (&Keeper{Kueue: tc.kueue}).runOf(c, j, tc.crons, false)
 			if (r.Unsafe == "") != (tc.unsafe == "") || !strings.Contains(r.Unsafe, tc.unsafe) {
 				t.Errorf("Unsafe: %q, want %q in it", r.Unsafe, tc.unsafe)
 			}
@@ -232,7 +240,7 @@ func TestUnsafeCronJobs(t *testing.T) {
 			j.Spec.JobTemplate.Annotations = map[string]string{v1alpha1.AnnotationDecision: "x"}
 		}, unsafe: "look released"},
 		"OneWhoseJobsAreManagedByOther": {change: func(j *batchv1.CronJob) { j.Spec.JobTemplate.Spec.ManagedBy = ptr.To("example.com/other") }, unsafe: "managedBy"},
-		"OneWhoseJobsKueueStarts":       {change: func(j *batchv1.CronJob) { j.Spec.JobTemplate.Labels["kueue.x-k8s.io/queue-name"] = "q" }, unsafe: "Kueue"},
+		"OneWhoseJobsKueueStarts":       {change: func(j *batchv1.CronJob) { j.Spec.JobTemplate.Labels[labelQueue] = "q" }, unsafe: "--kueue-user"},
 		"AnExtraOneOfACampaignThatMakesItsOwn": {
 			own: true, change: func(*batchv1.CronJob) {}, unsafe: "makes its own workload",
 		},

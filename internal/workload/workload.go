@@ -139,13 +139,16 @@ func (k *Keeper) live() client.Reader {
 	return k.Live
 }
 
-// RunHash identifies what a release lets run: the spec without hold and
+// RunHash identifies what a release lets run: the spec without hold, pace and
 // onWithdrawal, since a hold that is set and lifted again is not a new run. A
 // field that the API gets later must be left out of the hash while it has its
 // default, or every campaign would become a new run with the upgrade.
 func RunHash(spec *v1alpha1.CampaignSpec) string {
 	run := *spec
-	run.Hold, run.OnWithdrawal = nil, ""
+	run.Hold, run.Pace, run.OnWithdrawal = nil, nil, ""
+	if !run.DrawsPermits() {
+		run.Recipients = ""
+	}
 	b, err := json.Marshal(run)
 	if err != nil {
 		panic(fmt.Sprintf("hash a campaign's spec: %v", err)) // plain fields of strings, numbers and times always marshal
