@@ -55,6 +55,10 @@ verify: generate ## generate, format, vet and lint, then fail on what differs fr
 e2e: ## stories of codb's users on a real node, as root; KUBERNETES=1.34 is the oldest supported
 	@KUBERNETES=$(KUBERNETES) hack/e2e.sh
 
+.PHONY: kueue
+kueue: ## campaigns in the queues of a real Kueue, built from its module; some minutes the first time
+	@hack/kueue.sh
+
 .PHONY: bench
 bench: ## measure; docs/benchmarks.md says what and how
 	go test -run '^$$' -bench . -benchmem ./internal/...

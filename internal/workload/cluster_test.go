@@ -16,6 +16,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/codb-dev/codb/api/v1alpha1"
+	"github.com/codb-dev/codb/config"
 	"github.com/codb-dev/codb/internal/workload"
 	"github.com/codb-dev/codb/test/apiserver"
 )
@@ -27,7 +28,9 @@ import (
 var env *apiserver.Env
 
 func TestMain(m *testing.M) {
-	os.Exit(apiserver.Run(m, apiserver.Options{Controllers: true, Admission: true}, func(e *apiserver.Env) { env = e }))
+	os.Exit(apiserver.Run(m, apiserver.Options{
+		Controllers: true, Admission: true, Values: config.Values{Kueue: kueueUser},
+	}, func(e *apiserver.Env) { env = e }))
 }
 
 const (

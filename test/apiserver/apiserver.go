@@ -72,6 +72,7 @@ type Env struct {
 	// Scheme knows Kubernetes' kinds and codb's.
 	Scheme *runtime.Scheme
 
+	values      config.Values
 	environment *envtest.Environment
 	controllers *controllers
 }
@@ -99,7 +100,7 @@ func Start(o Options) (*Env, error) {
 		return nil, err
 	}
 	log.SetLogger(logr.Discard()) // unless the test has set one
-	env := &Env{environment: &envtest.Environment{
+	env := &Env{values: o.Values, environment: &envtest.Environment{
 		BinaryAssetsDirectory:    assets,
 		ControlPlaneStartTimeout: startTimeout,
 		ControlPlaneStopTimeout:  startTimeout,

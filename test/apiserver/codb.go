@@ -48,7 +48,8 @@ func (c *Codb) start(ctx context.Context, e *Env) error {
 	if err := run(ctx, path, "go", "build", "-o", binary, "github.com/codb-dev/codb/cmd/codb"); err != nil {
 		return err
 	}
-	if err := run(ctx, path, binary, "install"); err != nil {
+	kueue := "--kueue-user=" + e.values.Kueue
+	if err := run(ctx, path, binary, "install", kueue); err != nil {
 		return err
 	}
 	probes, err := freeAddress()
@@ -61,7 +62,7 @@ func (c *Codb) start(ctx context.Context, e *Env) error {
 	}
 	defer func() { _ = logs.Close() }()
 	c.ready = "http://" + probes + "/readyz"
-	c.command = exec.Command(binary, "standalone", "--webhook-port=0", "--metrics-address=0", "--probe-address="+probes, "--data="+filepath.Join(c.dir, "ledger"))
+	c.command = exec.Command(binary, "standalone", kueue, "--webhook-port=0", "--metrics-address=0", "--probe-address="+probes, "--data="+filepath.Join(c.dir, "ledger"))
 	c.command.Env = append(os.Environ(), "KUBECONFIG="+path)
 	c.command.Stdout, c.command.Stderr = logs, logs
 	if err := c.command.Start(); err != nil {
