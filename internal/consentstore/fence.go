@@ -11,6 +11,7 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/resourceversion"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/codb-dev/codb/api/v1alpha1"
@@ -102,14 +103,16 @@ func (s *Store) pass(ctx context.Context) (string, error) {
 	return s.mark(), nil
 }
 
-// once writes one token and waits until the watch brings it.
+// once writes one token and waits until the watch brings it, or what another
+// process wrote into the fence after it.
 func (s *Store) once(ctx context.Context) error {
 	raw := make([]byte, 12)
 	if _, err := rand.Read(raw); err != nil {
 		return fmt.Errorf("%w: %w", ErrNotCurrent, err)
 	}
 	token := hex.EncodeToString(raw)
-	if err := s.write(ctx, token); err != nil {
+	written, err := s.write(ctx, token)
+	if err != nil {
 		return fmt.Errorf("%w: write the fence: %w", ErrNotCurrent, err)
 	}
 	stop := context.AfterFunc(ctx, func() {
@@ -120,7 +123,7 @@ func (s *Store) once(ctx context.Context) error {
 	defer stop()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for s.token != token {
+	for !s.cameBy(written) {
 		if ctx.Err() != nil {
 			return fmt.Errorf("%w: the watch did not bring the fence within %s", ErrNotCurrent, fenceTimeout)
 		}
@@ -129,17 +132,25 @@ func (s *Store) once(ctx context.Context) error {
 	return nil
 }
 
-func (s *Store) write(ctx context.Context, token string) error {
+// cameBy says whether the fence was seen as it was at the version, or later.
+func (s *Store) cameBy(version string) bool {
+	n, err := resourceversion.CompareResourceVersion(s.fenced, version)
+	return err == nil && n >= 0
+}
+
+// write returns the fence's version with the token in it.
+func (s *Store) write(ctx context.Context, token string) (string, error) {
 	obj := &v1alpha1.CustomerConsent{ObjectMeta: metav1.ObjectMeta{Namespace: s.namespace, Name: v1alpha1.FenceName}}
 	patch := fmt.Appendf(nil, `{"metadata":{"annotations":{%q:%q}}}`, v1alpha1.AnnotationFence, token)
 	err := s.writer.Patch(ctx, obj, client.RawPatch("application/merge-patch+json", patch))
 	if !apierrors.IsNotFound(err) {
-		return err
+		return obj.ResourceVersion, err
 	}
 	obj = &v1alpha1.CustomerConsent{ObjectMeta: metav1.ObjectMeta{
 		Namespace: s.namespace, Name: v1alpha1.FenceName,
 		Labels:      map[string]string{v1alpha1.LabelClass: v1alpha1.ClassFence},
 		Annotations: map[string]string{v1alpha1.AnnotationFence: token},
 	}}
-	return s.writer.Create(ctx, obj)
+	err = s.writer.Create(ctx, obj)
+	return obj.ResourceVersion, err
 }

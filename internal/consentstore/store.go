@@ -36,7 +36,7 @@ type Store struct {
 	fenceUID types.UID
 	changed  chan struct{} // closed and replaced at each change
 	seen     *sync.Cond    // signalled at each change, for fences
-	token    string        // of the latest fence that came by
+	fenced   string        // resourceVersion of the latest fence that came by
 
 	fence   fence
 	metrics metrics
@@ -154,7 +154,7 @@ func (s *Store) put(o any) {
 	s.advance(c.ResourceVersion)
 	if c.Name == v1alpha1.FenceName {
 		s.fenceUID = c.UID
-		s.token = c.Annotations[v1alpha1.AnnotationFence]
+		s.fenced = c.ResourceVersion
 		s.seen.Broadcast()
 		return
 	}

@@ -93,6 +93,40 @@ func TestAFenceBringsEveryAcknowledgedWithdrawal(t *testing.T) {
 	}
 }
 
+// The operator and the gate pass through the same fence.
+func TestStoresThatShareAFenceDoNotWaitForEachOther(t *testing.T) {
+	s, ns := start(t, env.Client)
+	other := consentstore.New(env.Client, ns)
+	c, err := cache.New(env.Config, cache.Options{Scheme: env.Scheme, DefaultNamespaces: map[string]cache.Config{ns: {}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := other.Watch(t.Context(), c); err != nil {
+		t.Fatal(err)
+	}
+	go func() { _ = c.Start(t.Context()) }()
+	if !c.WaitForCacheSync(t.Context()) {
+		t.Fatal("the cache did not sync")
+	}
+	if _, err := s.Fence(t.Context()); err != nil { // makes it
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 9*time.Second) // less than a fence that was missed takes
+	defer cancel()
+	var wg sync.WaitGroup
+	for _, store := range []*consentstore.Store{s, other} {
+		wg.Go(func() {
+			for range 100 {
+				if _, err := store.Fence(ctx); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+}
+
 func TestWaitersShareAFenceThatBeginsAfterThem(t *testing.T) {
 	var mu sync.Mutex
 	writes, first := 0, make(chan struct{})
