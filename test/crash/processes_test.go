@@ -22,46 +22,62 @@ import (
 	"github.com/codb-dev/codb/test/fleet"
 )
 
-// codb is a codb standalone that is killed and started again on the same
-// ledger.
+// codb is a process of codb that is killed and started again on the same files.
 type codb struct {
 	*testing.T
-	dir     string
-	command *exec.Cmd
-	ended   chan struct{}
-	kills   int
+	dir        string
+	kubeconfig string
+	args       []string
+	command    *exec.Cmd
+	ended      chan struct{}
+	kills      int
 }
 
-// newCodb builds and installs codb, and starts it.
+// newCodb builds and installs codb, and starts it standalone.
 func newCodb(t *testing.T) *codb {
 	t.Helper()
+	c := install(t)
+	c.args = []string{"standalone", "--webhook-port=0", "--metrics-address=0", "--probe-address=0", "--data=" + c.path("ledger")}
+	c.start()
+	t.Cleanup(func() { c.kill() })
+	c.baseline()
+	return c
+}
+
+// install builds codb and puts into the cluster what it needs.
+func install(t *testing.T) *codb {
+	t.Helper()
 	c := &codb{T: t, dir: t.TempDir()}
+	c.kubeconfig = c.path("kubeconfig")
 	cfg := clientcmdapi.NewConfig()
 	cfg.Clusters["test"] = &clientcmdapi.Cluster{Server: env.Config.Host, CertificateAuthorityData: env.Config.CAData}
 	cfg.AuthInfos["admin"] = &clientcmdapi.AuthInfo{ClientCertificateData: env.Config.CertData, ClientKeyData: env.Config.KeyData}
 	cfg.Contexts["test"], cfg.CurrentContext = &clientcmdapi.Context{Cluster: "test", AuthInfo: "admin"}, "test"
-	if err := clientcmd.WriteToFile(*cfg, c.path("kubeconfig")); err != nil {
+	if err := clientcmd.WriteToFile(*cfg, c.kubeconfig); err != nil {
 		t.Fatal(err)
 	}
 	c.run("go", "build", "-o", c.path("codb"), "github.com/codb-dev/codb/cmd/codb")
 	c.run(c.path("codb"), "install")
-	c.start()
-	t.Cleanup(func() { c.kill() })
-	fleet.Until(t, "codb takes its baseline policy", time.Minute, func() error {
+	return c
+}
+
+// baseline applies the policies, which a running codb must admit.
+func (c *codb) baseline() {
+	c.Helper()
+	fleet.Until(c.T, "codb takes its baseline policy", time.Minute, func() error {
 		out, err := c.output(c.path("codb"), "install", "--policy")
 		if err != nil {
 			return fmt.Errorf("%w: %s", err, out)
 		}
 		return nil
 	})
-	return c
 }
 
 func (c *codb) path(name string) string { return filepath.Join(c.dir, name) }
 
 func (c *codb) output(name string, args ...string) ([]byte, error) {
 	cmd := exec.Command(name, args...)
-	cmd.Env = append(os.Environ(), "KUBECONFIG="+c.path("kubeconfig"))
+	cmd.Env = append(os.Environ(), "KUBECONFIG="+c.kubeconfig)
 	return cmd.CombinedOutput()
 }
 
@@ -81,8 +97,8 @@ func (c *codb) start() {
 		return
 	}
 	defer func() { _ = logs.Close() }()
-	c.command = exec.Command(c.path("codb"), "standalone", "--webhook-port=0", "--metrics-address=0", "--probe-address=0", "--data="+c.path("ledger"))
-	c.command.Env = append(os.Environ(), "KUBECONFIG="+c.path("kubeconfig"))
+	c.command = exec.Command(c.path("codb"), c.args...)
+	c.command.Env = append(os.Environ(), "KUBECONFIG="+c.kubeconfig)
 	c.command.Stdout, c.command.Stderr = logs, logs
 	if err := c.command.Start(); err != nil {
 		c.Error(err)
