@@ -1,12 +1,9 @@
 package ledger
 
 import (
-	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"maps"
-	"slices"
 	"syscall"
 	"time"
 
@@ -16,95 +13,10 @@ import (
 	"github.com/codb-dev/codb/internal/contacts"
 )
 
-// request is one Append on its way to the disk.
-type request struct {
-	records []Record
-	encoded [][]byte
-	ifSeen  bool              // a record is refused whose customer has one later than in seen
-	seen    map[string]uint64 // customer to sequence
-	reply   chan struct{}     // closed when results or err is set
-	results []Result
-	err     error
-}
-
-// maxCommit is about how many records share one sync.
-const maxCommit = 4 * contacts.MaxBatch
-
-// Append implements Store.
-func (f *File) Append(ctx context.Context, records []Record) ([]Result, error) {
-	return f.append(ctx, &request{records: records})
-}
-
-// AppendIf implements Store.
-func (f *File) AppendIf(ctx context.Context, records []Record, seen map[string]uint64) ([]Result, error) {
-	return f.append(ctx, &request{records: records, ifSeen: true, seen: maps.Clone(seen)})
-}
-
-func (f *File) append(ctx context.Context, r *request) ([]Result, error) {
-	records := r.records
-	if err := contacts.Validate(records, f.clock()); err != nil {
-		return nil, err
-	}
-	if err := f.failed(); err != nil {
-		return nil, fmt.Errorf("append to ledger: %w", err)
-	}
-	if len(records) == 0 {
-		return nil, nil
-	}
-	// A copy: the caller may be gone, and change its own, before the disk is.
-	r.records, r.encoded, r.reply = slices.Clone(records), make([][]byte, len(records)), make(chan struct{})
-	for i := range records {
-		r.encoded[i] = encode(&records[i])
-	}
-	select {
-	case f.queue <- r:
-	case <-f.stop:
-		return nil, fmt.Errorf("append to ledger: %w", ErrClosed)
-	case <-ctx.Done():
-		return nil, fmt.Errorf("append to ledger: %w", ctx.Err())
-	}
-	select {
-	case <-r.reply:
-		return r.results, r.err
-	case <-f.done:
-	case <-ctx.Done():
-		return nil, fmt.Errorf("append to ledger, which may yet happen: %w", ctx.Err())
-	}
-	select { // the writer may have answered just before it ended
-	case <-r.reply:
-		return r.results, r.err
-	default:
-		return nil, fmt.Errorf("append to ledger: %w", ErrClosed)
-	}
-}
-
-// write is the one writer: it takes what has come in while the disk was busy
-// and commits it together.
-func (f *File) write() {
-	defer close(f.done)
-	for {
-		select {
-		case <-f.stop:
-			return
-		case r := <-f.queue:
-			batch, n := []*request{r}, len(r.records)
-			for more := true; more && n < maxCommit; {
-				select {
-				case r := <-f.queue:
-					batch, n = append(batch, r), n+len(r.records)
-				default:
-					more = false
-				}
-			}
-			f.commit(batch)
-		}
-	}
-}
-
 // errNothingNew ends a transaction that would write nothing.
 var errNothingNew = errors.New("nothing new")
 
-func (f *File) commit(batch []*request) {
+func (f *File) write(batch []*request) {
 	began, first := time.Now(), f.Sequence()
 	last := first
 	err := f.failed()
@@ -126,11 +38,7 @@ func (f *File) commit(batch []*request) {
 	}
 	switch {
 	case err == nil:
-		f.mu.Lock()
-		f.sequence = last
-		close(f.grown)
-		f.grown = make(chan struct{})
-		f.mu.Unlock()
+		f.advance(last)
 		f.metrics.committed(last-first, time.Since(began))
 	case errors.Is(err, errNothingNew):
 		err = nil
@@ -144,13 +52,7 @@ func (f *File) commit(batch []*request) {
 		err = fmt.Errorf("%w: %w; restart the gate", ErrBroken, err)
 		f.fail(err)
 	}
-	for _, r := range batch {
-		if err != nil {
-			r.results, r.err = nil, fmt.Errorf("append to ledger: %w", err)
-		}
-		f.metrics.appended(r)
-		close(r.reply)
-	}
+	answer(batch, err, f.metrics)
 }
 
 // tables are the buckets within one transaction.
@@ -162,92 +64,35 @@ func newTables(tx *bolt.Tx) tables {
 	return t
 }
 
-// append puts all records of the request or none. What is wrong with the
-// request is its own error; the one returned is the disk's.
-func (t tables) append(r *request, last *uint64) error {
-	r.results = make([]Result, len(r.records))
-	next := *last
-	within := map[string]int{} // keys of this very request
-	for i := range r.records {
-		known, err := t.find(r, i, within)
-		if err != nil {
-			if errors.Is(err, contacts.ErrConflict) {
-				r.results, r.err = nil, err
-				return nil
-			}
-			return err
-		}
-		if known != (Result{}) {
-			r.results[i] = known
-			continue
-		}
-		within[r.records[i].Key] = i
-		if latest := t.moved(r, i); latest != 0 {
-			r.results[i] = Result{Sequence: latest, Moved: true}
-			continue
-		}
-		next++
-		r.results[i] = Result{Sequence: next}
+// append puts all records of the request or none.
+func (t tables) append(r *request, last *uint64) (err error) {
+	if *last, err = r.judge(t, *last); err != nil {
+		return err
 	}
-	for i := range r.records {
-		if r.results[i].Duplicate || r.results[i].Moved {
-			continue
-		}
-		if err := t.put(&r.records[i], r.encoded[i], r.results[i].Sequence); err != nil {
-			return err
-		}
-	}
-	*last = next
-	return nil
+	return r.each(func(i int, sequence uint64) error { return t.put(&r.records[i], r.encoded[i], sequence) })
 }
 
-// moved returns the sequence of the customer's latest record, if it is later
-// than what was seen of the customer; 0: it isn't. Records of the request itself
-// don't count: they are put when all have been looked at.
-func (t tables) moved(r *request, i int) (latest uint64) {
-	principal := r.records[i].Principal
-	if !r.ifSeen {
-		return 0
+func (t tables) known(key string) (uint64, []byte, error) {
+	sequence := t.keys.Get([]byte(key))
+	if sequence == nil {
+		return 0, nil, nil
 	}
+	encoded, err := unseal(t.records.Get(sequence), sequence)
+	if err != nil {
+		return 0, nil, err
+	}
+	return binary.BigEndian.Uint64(sequence), encoded, nil
+}
+
+func (t tables) latest(principal string) (n uint64) {
 	c := t.principals.Cursor()
 	for k, _ := c.Seek(principalKey(principal, time.Unix(0, 0), 0)); ; k, _ = c.Next() {
 		e, ok := entryOf(k, principal)
 		if !ok {
-			break
+			return n
 		}
-		latest = max(latest, e.sequence)
+		n = max(n, e.sequence)
 	}
-	if latest <= r.seen[principal] {
-		return 0
-	}
-	return latest
-}
-
-// find returns the result of a record i whose key is known already; zero: it
-// isn't.
-func (t tables) find(r *request, i int, within map[string]int) (Result, error) {
-	key := r.records[i].Key
-	if j, ok := within[key]; ok {
-		if string(r.encoded[i]) != string(r.encoded[j]) {
-			return Result{}, &contacts.ConflictError{Index: i}
-		}
-		again := r.results[j]
-		again.Duplicate = !again.Moved
-		return again, nil
-	}
-	sequence := t.keys.Get([]byte(key))
-	if sequence == nil {
-		return Result{}, nil
-	}
-	equal, err := same(t.records.Get(sequence), sequence, r.encoded[i])
-	if err != nil {
-		return Result{}, err
-	}
-	n := binary.BigEndian.Uint64(sequence)
-	if !equal {
-		return Result{}, &contacts.ConflictError{Index: i, Sequence: n}
-	}
-	return Result{Sequence: n, Duplicate: true}, nil
 }
 
 func (t tables) put(r *Record, encoded []byte, n uint64) error {

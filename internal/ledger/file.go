@@ -52,34 +52,21 @@ var (
 
 // File is a Store in one file, for one process. bbolt keeps it.
 type File struct {
+	queue
+	progress
 	db      *bolt.DB
 	path    string
 	id      string
-	clock   func() time.Time
 	metrics *metrics
-
-	queue chan *request
-	stop  chan struct{} // closed: take no more
-	done  chan struct{} // closed: the writer has ended
-	close sync.Once
-
-	mu       sync.Mutex
-	sequence uint64        // the latest that is on the disk for sure
-	grown    chan struct{} // closed and replaced when sequence or broken changes
-	broken   error
+	close   sync.Once
 }
 
 var _ Store = (*File)(nil)
 
 // Open opens the ledger in the file, or makes one where there is none.
 func Open(path string, o Options) (*File, error) {
-	f := &File{
-		path: path, clock: o.Clock,
-		queue: make(chan *request, 256), stop: make(chan struct{}), done: make(chan struct{}), grown: make(chan struct{}),
-	}
-	if f.clock == nil {
-		f.clock = time.Now
-	}
+	f := &File{path: path}
+	f.queue = newQueue(o.Clock, f.failed)
 	err := guard(func() (err error) {
 		f.db, err = bolt.Open(path, 0o600, &bolt.Options{
 			Timeout: lockTimeout, FreelistType: bolt.FreelistMapType, MaxSize: int(o.MaxBytes),
@@ -99,8 +86,9 @@ func Open(path string, o Options) (*File, error) {
 		_ = f.db.Close()
 		return nil, fmt.Errorf("open ledger %s: %w", path, err)
 	}
-	f.metrics = newMetrics(o.Metrics, f)
-	go f.write()
+	f.metrics = newMetrics(o.Metrics, f.Sequence)
+	f.metrics.file(o.Metrics, path)
+	go f.run(f.write)
 	return f, nil
 }
 
@@ -177,13 +165,6 @@ func (f *File) load(tx *bolt.Tx) error {
 // ID implements Store.
 func (f *File) ID() string { return f.id }
 
-// Sequence implements Store.
-func (f *File) Sequence() uint64 {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.sequence
-}
-
 // Close implements Store.
 func (f *File) Close() error {
 	var err error
@@ -198,23 +179,6 @@ func (f *File) Close() error {
 		return fmt.Errorf("close ledger %s: %w", f.path, err)
 	}
 	return nil
-}
-
-// fail makes everything be refused from now on.
-func (f *File) fail(err error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.broken == nil {
-		f.broken = err
-	}
-	close(f.grown)
-	f.grown = make(chan struct{})
-}
-
-func (f *File) failed() error {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.broken
 }
 
 // view reads what is on the disk for sure: up to the sequence that it passes.

@@ -17,20 +17,11 @@ type metrics struct {
 	sizes   prometheus.Histogram
 }
 
-func newMetrics(r prometheus.Registerer, f *File) *metrics {
+func newMetrics(r prometheus.Registerer, sequence func() uint64) *metrics {
 	p := promauto.With(r)
 	p.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "consent_ledger_sequence", Help: "Sequence of the ledger's latest record.",
-	}, func() float64 { return float64(f.Sequence()) })
-	p.NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "consent_ledger_file_bytes", Help: "Size of the ledger's file.",
-	}, func() float64 {
-		info, err := os.Stat(f.path)
-		if err != nil {
-			return 0
-		}
-		return float64(info.Size())
-	})
+	}, func() float64 { return float64(sequence()) })
 	return &metrics{
 		records: p.NewCounterVec(prometheus.CounterOpts{
 			Name: "consent_ledger_records_total", Help: "Records that were to be appended, by what became of them: appended, duplicate, moved, conflict, full, failed.",
@@ -44,6 +35,19 @@ func newMetrics(r prometheus.Registerer, f *File) *metrics {
 			Buckets: []float64{1, 4, 16, 64, 256, 1024, 4096},
 		}),
 	}
+}
+
+// file adds what only a ledger in a file has.
+func (*metrics) file(r prometheus.Registerer, path string) {
+	promauto.With(r).NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "consent_ledger_file_bytes", Help: "Size of the ledger's file.",
+	}, func() float64 {
+		info, err := os.Stat(path)
+		if err != nil {
+			return 0
+		}
+		return float64(info.Size())
+	})
 }
 
 func (m *metrics) committed(records uint64, d time.Duration) {

@@ -115,26 +115,6 @@ func counts(r *Record, q *CountQuery) bool {
 		(q.Brand == "" || q.Brand == r.Brand)
 }
 
-// Wait implements Store.
-func (f *File) Wait(ctx context.Context, sequence uint64) error {
-	for {
-		f.mu.Lock()
-		latest, grown, broken := f.sequence, f.grown, f.broken
-		f.mu.Unlock()
-		if broken != nil {
-			return fmt.Errorf("wait for records: %w", broken)
-		}
-		if latest > sequence {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-grown:
-		}
-	}
-}
-
 type indexEntry struct {
 	at       time.Time
 	sequence uint64

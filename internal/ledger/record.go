@@ -1,7 +1,6 @@
 package ledger
 
 import (
-	"bytes"
 	"encoding/binary"
 	"fmt"
 	"hash/crc32"
@@ -117,12 +116,6 @@ func (d *decoder) second(r *Record) {
 		r.Reasons = append(r.Reasons, d.string())
 	}
 	r.Pod, r.Detail = d.string(), d.string()
-}
-
-// same says whether a stored record is the encoded one.
-func same(stored, sequence, encoded []byte) (bool, error) {
-	was, err := unseal(stored, sequence)
-	return bytes.Equal(was, encoded), err
 }
 
 // decoder reads from the front of text; after an error everything is zero.
