@@ -4,6 +4,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 hack/need.sh go gcc
+hack/postgres.sh >/dev/null
 KUBEBUILDER_ASSETS=$(hack/assets.sh)
 export KUBEBUILDER_ASSETS
 for module in hack/cluster hack/image hack/chart/helm; do go -C $module test ./...; done

@@ -201,6 +201,9 @@ var ErrConflict = errors.New("the idempotency key belongs to another record")
 // appended.
 var ErrFull = errors.New("the ledger is full")
 
+// ErrUnavailable says that what keeps the ledger does not answer.
+var ErrUnavailable = errors.New("the ledger's database does not answer")
+
 // ConflictError names the record of an append whose key is taken.
 type ConflictError struct {
 	// Index of the record in the append.

@@ -97,6 +97,9 @@ func problem(err error) *Problem {
 	case errors.Is(err, contacts.ErrFull):
 		return &Problem{Type: ProblemFull, Title: "The ledger is full", Status: http.StatusInsufficientStorage, Remedy: "give the ledger's volume more room, and raise the gate's limit if it has one"}
 	}
+	if errors.Is(err, contacts.ErrUnavailable) {
+		return unavailable(contacts.ErrUnavailable.Error(), "nobody is contacted until it does: see to the database; the same request may be sent again")
+	}
 	return unavailable("the ledger refused", "see the gate's log; the same request may be sent again")
 }
 

@@ -24,9 +24,11 @@ func openFile(place string, clock func() time.Time) (ledger.Store, error) {
 	return ledger.Open(filepath.Join(place, "contacts.db"), ledger.Options{Clock: clock})
 }
 
-func TestMain(m *testing.M) { ledgertest.Main(m, openFile) }
+func TestMain(m *testing.M) {
+	ledgertest.Main(m, map[string]ledgertest.Open{"file": openFile, "database": openDatabase})
+}
 
-func TestFile(t *testing.T) { ledgertest.Run(t, openFile) }
+func TestFile(t *testing.T) { ledgertest.Run(t, "file", openFile) }
 
 var noon = time.Date(2026, 3, 2, 12, 0, 0, 0, time.UTC)
 

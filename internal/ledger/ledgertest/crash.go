@@ -18,10 +18,11 @@ import (
 // be killed.
 const placeOfChild = "LEDGERTEST_PLACE"
 
-// Main runs a package's tests; in a process that the suite started to kill, it
-// appends until it is.
-func Main(m *testing.M, open Open) {
+// Main runs a package's tests of stores, by name; in a process that the suite
+// started to kill, it appends until it is.
+func Main(m *testing.M, stores map[string]Open) {
 	if place := os.Getenv(placeOfChild); place != "" {
+		open := stores[os.Getenv(placeOfChild+"_STORE")]
 		fmt.Fprintln(os.Stderr, appendForever(place, os.Getenv(placeOfChild+"_ROUND"), open))
 		os.Exit(1)
 	}
@@ -66,13 +67,13 @@ func batch(id string) []ledger.Record {
 }
 
 // crash kills a process in the middle of its appends, again and again.
-func crash(t *testing.T, open Open) {
+func crash(t *testing.T, name string, open Open) {
 	place := t.TempDir()
 	acknowledged := map[string]uint64{}
 	const rounds = 8
 	for round := range rounds {
 		// After how many lines: each round stops in another moment.
-		for id, n := range killed(t, place, round, 5+round*9) {
+		for id, n := range killed(t, name, place, round, 5+round*9) {
 			acknowledged[id] = n
 		}
 		s, err := open(place, time.Now)
@@ -86,10 +87,10 @@ func crash(t *testing.T, open Open) {
 	}
 }
 
-func killed(t *testing.T, place string, round, lines int) map[string]uint64 {
+func killed(t *testing.T, name, place string, round, lines int) map[string]uint64 {
 	t.Helper()
 	child := exec.Command(os.Args[0], "-test.run=^$")
-	child.Env = append(os.Environ(), placeOfChild+"="+place, fmt.Sprintf("%s_ROUND=%d", placeOfChild, round))
+	child.Env = append(os.Environ(), placeOfChild+"="+place, placeOfChild+"_STORE="+name, fmt.Sprintf("%s_ROUND=%d", placeOfChild, round))
 	child.Stderr = os.Stderr
 	stdout, err := child.StdoutPipe()
 	if err != nil {

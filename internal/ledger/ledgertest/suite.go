@@ -27,8 +27,9 @@ var noon = time.Date(2026, 3, 2, 12, 0, 0, 0, time.UTC)
 
 func atNoon() time.Time { return noon }
 
-// Run runs the suite. The package's TestMain must call Main.
-func Run(t *testing.T, open Open) {
+// Run runs the suite on the store that Main, which the package's TestMain must
+// call, knows by the name.
+func Run(t *testing.T, name string, open Open) {
 	for name, test := range map[string]func(*testing.T, Open){
 		"RecordsComeBackAsTheyWere":         comeBack,
 		"SequencesAscendInOrderOfAppends":   ascend,
@@ -48,7 +49,7 @@ func Run(t *testing.T, open Open) {
 		"ADoneContextIsAnError":             doneContext,
 		"AClosedLedgerRefuses":              closed,
 		"TheIDStaysWithTheLedger":           identity,
-		"NothingAcknowledgedIsLostByAKill":  crash,
+		"NothingAcknowledgedIsLostByAKill":  func(t *testing.T, open Open) { crash(t, name, open) },
 		"BehavesLikeTheModel":               model,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, open) })
