@@ -20,6 +20,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/codb-dev/codb/api/v1alpha1"
+	"github.com/codb-dev/codb/config"
 	"github.com/codb-dev/codb/test/apiserver"
 )
 
@@ -33,7 +34,9 @@ func TestMain(m *testing.M) { os.Exit(run(m)) }
 func run(m *testing.M) int {
 	code := 1
 	err := func() (err error) {
-		if env, err = apiserver.Start(apiserver.Options{Admission: true, Controllers: true, Workloads: true}); err != nil {
+		if env, err = apiserver.Start(apiserver.Options{
+			Admission: true, Controllers: true, Workloads: true, Values: config.Values{Kueue: kueue.name},
+		}); err != nil {
 			return err
 		}
 		if codb, err = env.StartCodb(context.Background()); err != nil {
@@ -86,6 +89,7 @@ type who struct {
 var (
 	root     = who{"root", []string{"system:masters"}}
 	operator = who{name: v1alpha1.OperatorUsername}
+	kueue    = who{"system:serviceaccount:kueue-system:kueue-controller-manager", root.groups}
 	// admin has Kubernetes' own role admin and codb's role marketer in the
 	// marketers' namespace: the most that anybody outside the platform team has.
 	admin = who{name: "namespace-admin"}

@@ -32,7 +32,7 @@ const (
 // that they can be tried again.
 func (w *world) named(t *testing.T) {
 	rows := map[string]row{}
-	for _, more := range []map[string]row{w.otherKinds(), w.jobs(), w.cronJobs(), w.pods(), w.labels(), w.identities(), w.records()} {
+	for _, more := range []map[string]row{w.otherKinds(), w.jobs(), w.queues(), w.cronJobs(), w.pods(), w.labels(), w.identities(), w.records()} {
 		for name, r := range more {
 			if _, twice := rows[name]; twice {
 				t.Fatalf("two rows are named %s", name)

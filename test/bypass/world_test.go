@@ -30,6 +30,8 @@ type world struct {
 	blocked *batchv1.Job     // held, of campaign blocked
 	weekly  *batchv1.CronJob // released, of campaign weekly
 	late    *batchv1.CronJob // held, of campaign late
+	queued  *batchv1.Job     // held, in a queue of Kueue's, of campaign queued
+	freed   *batchv1.Job     // released to Kueue, of campaign waiting
 	pod     corev1.Pod       // of running
 	held    corev1.Pod       // of gated
 }
@@ -52,7 +54,7 @@ func newWorld(t *testing.T) *world {
 		}
 		return ""
 	})
-	store(t, consent("c-1", "agreed"), consent("c-2", "refused", func(s *v1alpha1.CustomerConsentSpec) {
+	store(t, consent("c-1", "agreed"), consent("c-3", "agreed-too"), consent("c-2", "refused", func(s *v1alpha1.CustomerConsentSpec) {
 		s.OptOut = &v1alpha1.OptOut{Since: metav1.Now()}
 	}))
 	image := &v1alpha1.JobTemplate{Image: "sender", Command: []string{"/sender"}}
@@ -61,12 +63,18 @@ func newWorld(t *testing.T) *world {
 		s.Workload, s.Schedule = &v1alpha1.Workload{CronJob: image}, &v1alpha1.Schedule{Cron: "0 9 1 1 *"}
 	}
 	spring, blocked := campaign("spring", "agreed", sends), campaign("blocked", "refused", sends)
-	own, weekly, late := campaign("own", "agreed"), campaign("weekly", "agreed", ticks), campaign("late", "refused", ticks)
+	own, waiting, chosen := campaign("own", "agreed"), campaign("waiting", "agreed-too"), campaign("queued", "refused")
+	weekly, late := campaign("weekly", "agreed", ticks), campaign("late", "refused", ticks)
+	inQueue := func(j *batchv1.Job) { j.Labels[labelQueue] = "mail" }
+	store(t, waiting, chosen, plainJob(marketing, "waiting", "waiting", inQueue), plainJob(marketing, "queued", "queued", inQueue))
 	store(t, spring, blocked, own, weekly, late, plainJob(marketing, "own", "own", func(j *batchv1.Job) {
 		j.Spec.Template.Spec.SchedulingGates = []corev1.PodSchedulingGate{{Name: "acme.example/wait"}}
 	}))
 	becomes(t, blocked, v1alpha1.CampaignBlocked, v1alpha1.WorkloadSuspended)
 	becomes(t, late, v1alpha1.CampaignBlocked, v1alpha1.WorkloadSuspended)
+	becomes(t, chosen, v1alpha1.CampaignBlocked, v1alpha1.WorkloadSuspended)
+	becomes(t, waiting, v1alpha1.CampaignAllowed, v1alpha1.WorkloadQueued)
+	w.queued, w.freed = get[batchv1.Job](t, "queued"), get[batchv1.Job](t, "waiting")
 	for _, c := range []*v1alpha1.Campaign{spring, own, weekly} {
 		becomes(t, c, v1alpha1.CampaignAllowed, v1alpha1.WorkloadRunning)
 	}
