@@ -28,6 +28,7 @@ func And(terms ...Bool) Bool {
 	if done {
 		return Lit(false)
 	}
+	flat = tidy(flat)
 	switch len(flat) {
 	case 0:
 		return Lit(true)
@@ -212,7 +213,12 @@ func (t *Test) True(m *Machine) bool {
 }
 
 // Key implements Bool.
-func (t *Test) Key() string { return "test(" + t.Table.Label + ")" }
+func (t *Test) Key() string {
+	if t.Table.Defines {
+		return definedKey(t.Table.Of)
+	}
+	return "test(" + t.Table.Label + ")"
+}
 
 // Same holds where two loops over one array are at the same element.
 type Same struct{ A, B int }

@@ -33,6 +33,8 @@ type Table struct {
 	// be defined for that to be.
 	Of    string
 	Needs map[string]bool
+	// Defines: it answers whether that is defined at all.
+	Defines bool
 
 	dense  []Cell // of one id, or of two: rows of width
 	width  uint32

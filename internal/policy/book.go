@@ -130,10 +130,11 @@ func (b *Book) Judge(ctx context.Context, set []InForce) (decision.Judge, error)
 	if ok {
 		return j, nil
 	}
-	j, err := b.sandbox.Load(ctx, policies)
+	loaded, err := b.sandbox.Load(ctx, policies)
 	if err != nil {
 		return nil, err
 	}
+	j = newEngine(b.sandbox, policies, loaded)
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.judges[key.String()] = j

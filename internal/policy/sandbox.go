@@ -69,6 +69,7 @@ type Sandbox struct {
 	o      Options
 	broken error // why no worker can start
 	kills  *kills
+	native *nativeMetrics
 
 	judging  pool
 	checking pool // apart, so that a policy on trial delays no campaign
@@ -89,7 +90,7 @@ func newPool(n int) pool {
 
 // NewSandbox makes a sandbox. Close ends its workers.
 func NewSandbox(lib *Library, o Options) *Sandbox {
-	s := &Sandbox{lib: lib, closed: make(chan struct{}), kills: newKills(o.Metrics)}
+	s := &Sandbox{lib: lib, closed: make(chan struct{}), kills: newKills(o.Metrics), native: newNativeMetrics(o.Metrics)}
 	s.broken = o.complete()
 	s.o = o
 	s.judging, s.checking = newPool(o.Workers), newPool(1)

@@ -351,7 +351,27 @@ func (c *native) sum(name string, args []value) value {
 		s.less = args[1]
 		return s
 	}
-	return number{&expr.Sum{A: c.num(args[0]), B: c.num(args[1]), Minus: name == "minus"}}
+	return number{n: &expr.Sum{A: c.num(args[0]), B: c.num(args[1]), Minus: name == "minus"}, total: total(args...)}
+}
+
+// total says whether all values are always defined.
+func total(vs ...value) bool {
+	for _, v := range vs {
+		switch v := v.(type) {
+		case known:
+		case number:
+			if !v.total {
+				return false
+			}
+		case *finite:
+			if !v.total {
+				return false
+			}
+		default:
+			return false
+		}
+	}
+	return true
 }
 
 func (c *native) extreme(least bool, of value, t *trail) value {
@@ -361,9 +381,9 @@ func (c *native) extreme(least bool, of value, t *trail) value {
 		for _, v := range of.elems {
 			b.Of = append(b.Of, c.num(v))
 		}
-		return number{b}
+		return number{n: b, total: total(of.elems...)}
 	case many:
-		return number{&expr.Extreme{Least: least, Items: c.items(of, t)}}
+		return number{n: &expr.Extreme{Least: least, Items: c.items(of, t)}}
 	}
 	refuse("min or max of a %s", kindOf(of))
 	return nil
@@ -393,7 +413,11 @@ func (c *native) get(args []value, t *trail, k func(value)) {
 	c.field(n, key.v, t, func(v value, _ *trail) {
 		switch v := v.(type) {
 		case number:
-			k(number{&expr.Otherwise{Num: v.n, Else: c.num(args[2])}})
+			if v.total {
+				k(v)
+				return
+			}
+			k(number{n: &expr.Otherwise{Num: v.n, Else: c.num(args[2])}, total: total(args[2])})
 		case *finite:
 			k(c.orElse(v, args[2]))
 		default:

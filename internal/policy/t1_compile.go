@@ -150,8 +150,7 @@ func (c *native) defined(v value) expr.Bool {
 		}
 		return &expr.Test{Table: c.table("defined", v, func(ast.Value) (int64, error) { return 1, nil })}
 	case number:
-		switch v.n.(type) {
-		case expr.Const, expr.Now:
+		if v.total {
 			return expr.Lit(true)
 		}
 		return &expr.Known{Num: v.n}
@@ -182,7 +181,7 @@ func (c *native) table(kind string, f *finite, read func(ast.Value) (int64, erro
 		return t
 	}
 	refs, eval := f.refs, f.eval
-	t := &expr.Table{Label: label, Refs: refs, Timed: f.timed, Needs: f.needs, Of: f.label}
+	t := &expr.Table{Label: label, Refs: refs, Timed: f.timed, Needs: f.needs, Of: f.label, Defines: kind == "defined"}
 	t.Ask = func(ids []uint32) expr.Cell {
 		vals := make([]ast.Value, len(ids))
 		for i, id := range ids {

@@ -83,13 +83,13 @@ type unit struct {
 
 // clause is one way in which rules come to a reason or to a wake.
 type clause struct {
-	set    string
-	steps  []expr.Step
-	fixed  int         // a reason of the plan
-	head   *expr.Table // the reason; nil: fixed
-	until  expr.Num    // nil: none
-	wake   expr.Num    // of wake alone
-	within expr.Bool   // that the steps lead somewhere
+	set   string
+	steps []expr.Step
+	fixed int         // a reason of the plan
+	head  *expr.Table // the reason; nil: fixed
+	until expr.Num    // nil: none
+	open  bool        // where until is undefined, the hold has no known end
+	wake  expr.Num    // of wake alone
 }
 
 // Refused says of a use why it is not compiled.
@@ -151,7 +151,7 @@ func (c *native) unit(p *plan, n int) (u *unit, why string) {
 			start := &trail{}
 			c.solve(r.Body, nil, start, func(e *env, t *trail) {
 				c.eval(r.Head.Key, e, t, func(v value, _ *env, t *trail) {
-					u.clauses = append(u.clauses, c.clause(p, set, v, t.steps(start), t.fold(start)))
+					u.clauses = append(u.clauses, c.clause(p, set, v, t.steps(start)))
 				})
 			})
 		}
@@ -160,15 +160,21 @@ func (c *native) unit(p *plan, n int) (u *unit, why string) {
 	return u, ""
 }
 
-func (c *native) clause(p *plan, set string, v value, steps []expr.Step, within expr.Bool) *clause {
-	out := &clause{set: set, steps: steps, within: within}
+func (c *native) clause(p *plan, set string, v value, steps []expr.Step) *clause {
+	out := &clause{set: set}
 	if set == "wake" {
 		out.wake = c.num(v)
+		out.steps = expr.Tidy(steps, out.wake)
 		return out
 	}
 	fixed, until := c.split(v)
 	if until != nil {
 		out.until = c.num(until)
+		_, out.open = v.(*finite)
+	}
+	out.steps = expr.Tidy(steps)
+	if until != nil && !out.open {
+		out.steps = expr.Tidy(steps, out.until)
 	}
 	read := func(v ast.Value) (int64, error) {
 		r, err := (&gathered{}).reason(v, verdictOf(set))

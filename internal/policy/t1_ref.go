@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"fmt"
 	"reflect"
 
 	"github.com/open-policy-agent/opa/v1/ast"
@@ -168,7 +169,7 @@ func (c *native) walk(v value, rest ast.Ref, e *env, t *trail, k func(value, *en
 		return
 	}
 	if len(rest) == 0 {
-		c.guard(t, c.definedRef(v), func(t *trail) { k(v, e, t) })
+		c.guard(t, c.definedRef(v, t), func(t *trail) { k(v, e, t) })
 		return
 	}
 	op := rest[0]
@@ -187,8 +188,8 @@ func (c *native) walk(v value, rest ast.Ref, e *env, t *trail, k func(value, *en
 }
 
 // definedRef is defined for what a ref leads to.
-func (c *native) definedRef(v value) expr.Bool {
-	if a, ok := v.(array); ok {
+func (c *native) definedRef(v value, t *trail) expr.Bool {
+	if a, ok := v.(array); ok && !t.within(a.id) {
 		return &expr.Some{Array: a.id} // an empty one is absent
 	}
 	return c.defined(v)
@@ -251,7 +252,7 @@ func placeOf(key value) (int64, error) {
 // counted from its end.
 func (c *native) atMany(w many, key value, t *trail, k func(value, *trail)) {
 	if s, ok := key.(size); ok && w.sorted && sameMany(s.of, w) {
-		k(number{&expr.Nth{Items: c.items(w, t), Place: c.num(key)}}, t)
+		k(number{n: &expr.Nth{Items: c.items(w, t), Place: c.num(key)}}, t)
 		return
 	}
 	if !w.set {
@@ -323,7 +324,7 @@ func (c *native) field(n node, key ast.Value, t *trail, k func(value, *trail)) {
 	case audience.ID:
 		k(c.leaf(path, at, expr.Ref{Var: n.loop, Column: f.Column}, !maybe), t)
 	case audience.Int:
-		k(number{expr.Col{Var: n.loop, Column: f.Column}}, t)
+		k(number{n: expr.Col{Var: n.loop, Column: f.Column}, total: !maybe}, t)
 	case audience.Array:
 		k(array{path: path, at: at, id: f.Column}, t)
 	default:
@@ -335,9 +336,11 @@ func (c *native) field(n node, key ast.Value, t *trail, k func(value, *trail)) {
 }
 
 func (c *native) leaf(path string, at *attribute, r expr.Ref, total bool) *finite {
-	c.columns.shape[r.Column] = at
+	if at != nil {
+		c.columns.shape[r.Column] = at
+	}
 	return &finite{
-		refs: []expr.Ref{r}, label: "$" + path, total: total, needs: map[string]bool{},
+		refs: []expr.Ref{r}, label: fmt.Sprintf("$%d.%s", r.Var, path), total: total, needs: map[string]bool{},
 		eval: func(vals []ast.Value) (ast.Value, error) { return vals[0], nil },
 	}
 }
@@ -351,10 +354,12 @@ func (c *native) present(n node) expr.Bool {
 	case f.Kind == audience.Int:
 		return &expr.Known{Num: expr.Col{Var: n.loop, Column: f.Column}}
 	}
-	return c.defined(&finite{
-		refs: []expr.Ref{{Var: n.loop, Column: f.Column}}, label: "present " + n.path,
-		eval: func(vals []ast.Value) (ast.Value, error) { return vals[0], nil },
-	})
+	for path, of := range audience.Fields {
+		if of == f {
+			return c.defined(c.leaf(path, nil, expr.Ref{Var: n.loop, Column: f.Column}, false))
+		}
+	}
+	return c.defined(c.leaf(n.path, nil, expr.Ref{Var: n.loop, Column: f.Column}, false))
 }
 
 func (c *native) element(a array, l expr.Loop) value {

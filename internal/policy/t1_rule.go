@@ -376,7 +376,7 @@ func (c *native) ofNumber(name string, ref ast.Ref, args []value) (value, bool) 
 	n := args[at].(number)
 	f := &expr.Func{Label: name + " " + rest.label, Arg: n.n, Refs: rest.refs}
 	if have, ok := c.funcs[f.Key()]; ok {
-		return number{have}, true
+		return number{n: have}, true
 	}
 	f.Ask = func(arg int64, ids []uint32) expr.Cell {
 		vals := make([]ast.Value, len(ids))
@@ -394,5 +394,5 @@ func (c *native) ofNumber(name string, ref ast.Ref, args []value) (value, bool) 
 		}, vals, instant)
 	}
 	c.funcs[f.Key()] = f
-	return number{f}, true
+	return number{n: f}, true
 }

@@ -131,6 +131,8 @@ func (p *plan) Visit() bool {
 		case ok:
 			r.Until = time.Unix(0, ns).UTC()
 			p.gathered.sooner(r.Until)
+		case !c.open:
+			return true
 		}
 	}
 	p.said++

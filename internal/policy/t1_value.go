@@ -31,8 +31,11 @@ type finite struct {
 	needs map[string]bool // labels of what must be defined for this to be
 }
 
-// number is an integer.
-type number struct{ n expr.Num }
+// number is an integer. A total one is never undefined.
+type number struct {
+	n     expr.Num
+	total bool
+}
 
 // node is an object of the document, whose fields are columns.
 type node struct {
@@ -100,6 +103,16 @@ func (t *trail) loop(array int) (*trail, expr.Loop) {
 	}
 	l := expr.Loop{Var: t.depth + 1, Array: array}
 	return &trail{up: t, step: expr.Step{Loop: l}, depth: l.Var}, l
+}
+
+// within says whether a loop over an array leads here.
+func (t *trail) within(array int) bool {
+	for ; t != nil; t = t.up {
+		if t.step.Loop.Var != 0 && t.step.Loop.Array == array {
+			return true
+		}
+	}
+	return false
 }
 
 // steps from an earlier place to this one.

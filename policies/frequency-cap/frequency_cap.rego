@@ -65,20 +65,18 @@ on_channel(cap) if count(object.get(cap, "channels", [])) == 0
 # times are the contacts from an instant on that count, oldest first. Two at the
 # same instant are two.
 times(cap, from) := sort([contact.at |
-	channels := counted_channels(cap)
 	brand := object.get(cap, "brand", "")
 	some contact in input.contacts.sent
 	contact.at >= from
 	contact.class in cap.counts
-	contact.channel in channels
+	counted(cap, contact.channel)
 	brand in ["", contact.brand]
 ])
 
-counted_channels(cap) := cap.channels if count(cap.channels) > 0
+# counted holds for the channels whose contacts a cap counts: those it names, or all.
+counted(cap, channel) if channel in cap.channels
 
-counted_channels(cap) := used_channels if count(object.get(cap, "channels", [])) == 0
-
-used_channels := {contact.channel | some contact in input.contacts.sent}
+counted(cap, _) if count(object.get(cap, "channels", [])) == 0
 
 deny contains {"code": "FrequencyCapping", "message": message(cap)} if {
 	some cap in caps

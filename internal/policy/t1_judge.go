@@ -1,0 +1,304 @@
+package policy
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"sync"
+
+	"github.com/codb-dev/codb/api/v1alpha1"
+	"github.com/codb-dev/codb/internal/decision"
+)
+
+// maxPlans is how many campaigns an engine keeps plans for, and maxValues how
+// many different values of attributes a plan remembers.
+const (
+	maxPlans  = 256
+	maxValues = 1 << 18
+	chunk     = 4096 // customers that are in columns at once
+)
+
+// engine answers natively and has OPA answer what it can't: customers whom
+// columns can't hold, rules that are not compiled, and policies' own Rego, which
+// nobody but a worker process evaluates. It asks OPA about some customers all the
+// same, and stops to answer for a campaign when OPA differs.
+type engine struct {
+	sandbox  *Sandbox
+	policies []Policy
+	opa      decision.Judge // all of the policies
+	metrics  *nativeMetrics
+
+	mu    sync.Mutex // of the interpreter
+	asked *Interpreter
+
+	plansMu sync.Mutex
+	plans   map[decision.Campaign]*campaignPlan
+	differs bool
+}
+
+// campaignPlan is what an engine has for one campaign.
+type campaignPlan struct {
+	once sync.Once
+	plan *plan          // nil: OPA answers
+	rest decision.Judge // of what plan leaves out; nil: it is complete
+	err  error
+
+	seen  map[uint64]uint8 // by set of reasons: how often OPA confirmed it
+	since int              // answers since seen was begun
+	dice  *rand.Rand
+}
+
+// newEngine makes an engine in front of OPA. Where the library's rules can't be
+// compiled in this process at all, OPA it is.
+func newEngine(s *Sandbox, ps []Policy, opa decision.Judge) decision.Judge {
+	library := slices.Clone(ps)
+	for i := range library {
+		library[i].Rego = "" // not for this process
+	}
+	i, err := NewInterpreter(s.lib, library)
+	if err != nil {
+		return opa
+	}
+	return &engine{
+		sandbox: s, policies: ps, opa: opa, metrics: s.native, asked: i, plans: map[decision.Campaign]*campaignPlan{},
+	}
+}
+
+// Digest implements decision.Judge.
+func (e *engine) Digest() string { return e.opa.Digest() }
+
+// Differs says whether OPA answered differently than a plan of this engine.
+func (e *engine) Differs() bool {
+	e.plansMu.Lock()
+	defer e.plansMu.Unlock()
+	return e.differs
+}
+
+// Judge implements decision.Judge.
+func (e *engine) Judge(ctx context.Context, q decision.Question) ([]decision.Answer, error) {
+	p := e.planFor(q.Campaign)
+	p.once.Do(func() { e.compile(ctx, p, &q.Campaign) })
+	if p.err != nil {
+		e.forget(q.Campaign, p)
+		return nil, p.err
+	}
+	if p.plan == nil {
+		e.metrics.opa(len(q.Subjects))
+		return e.opa.Judge(ctx, q)
+	}
+	p.begin(len(q.Subjects))
+	out := make([]decision.Answer, 0, len(q.Subjects))
+	for lo := 0; lo < len(q.Subjects); lo += chunk {
+		part := q
+		part.Subjects = q.Subjects[lo:min(lo+chunk, len(q.Subjects))]
+		answers, ok, err := e.part(ctx, p, part)
+		if err != nil {
+			return nil, err
+		}
+		if !ok { // nothing that the plan said counts
+			e.quarantine(q.Campaign)
+			return e.opa.Judge(ctx, q)
+		}
+		out = append(out, answers...)
+	}
+	return out, nil
+}
+
+// part answers for as many customers as are put into columns at once; not ok:
+// the plan is wrong.
+func (e *engine) part(ctx context.Context, p *campaignPlan, q decision.Question) (out []decision.Answer, ok bool, err error) {
+	p.plan.mu.Lock()
+	defer p.plan.mu.Unlock()
+	out = make([]decision.Answer, len(q.Subjects))
+	left, ok := p.plan.answers(&q, out)
+	if !ok {
+		return nil, false, nil
+	}
+	sample := p.sample(out, left)
+	if p.rest != nil {
+		if err := p.complete(ctx, q, out); err != nil {
+			return nil, false, err
+		}
+	}
+	e.metrics.native(len(out)-len(left), len(left))
+	ask := slices.Concat(left, sample)
+	if len(ask) == 0 {
+		return out, true, nil
+	}
+	some := q
+	some.Subjects = make([]decision.Subject, len(ask))
+	for i, row := range ask {
+		some.Subjects[i] = q.Subjects[row]
+	}
+	answers, err := e.opa.Judge(ctx, some)
+	if err != nil {
+		return nil, false, err
+	}
+	for i, row := range ask {
+		if i >= len(left) && !sameAnswer(&answers[i], &out[row]) {
+			return nil, false, nil
+		}
+		out[row] = answers[i]
+	}
+	return out, true, nil
+}
+
+// answers asks the plan about customers. It returns those that are left to
+// somebody else; not ok: the plan broke.
+func (p *plan) answers(q *decision.Question, out []decision.Answer) (left []int, ok bool) {
+	defer func() {
+		if recover() != nil { // a fault of the plan must not be one of the operator
+			ok = false
+		}
+	}()
+	p.columns.Reset()
+	p.at(newAsked(q))
+	for i := range q.Subjects {
+		p.columns.Add(&q.Subjects[i])
+	}
+	odd := p.columns.Odd()
+	for row := range out {
+		if len(odd) > 0 && odd[0] == row {
+			odd, left = odd[1:], append(left, row)
+			continue
+		}
+		if out[row], ok = p.answer(row); !ok {
+			left = append(left, row)
+		}
+	}
+	return left, true
+}
+
+// complete adds what the rest of the policies says.
+func (p *campaignPlan) complete(ctx context.Context, q decision.Question, out []decision.Answer) error {
+	answers, err := p.rest.Judge(ctx, q)
+	if err != nil {
+		return err
+	}
+	for i := range out {
+		g := gathered{reasons: append(out[i].Reasons, answers[i].Reasons...), staleAt: out[i].StaleAt}
+		g.sooner(answers[i].StaleAt)
+		out[i] = g.answer()
+	}
+	return nil
+}
+
+// compile makes the plan for a campaign.
+func (e *engine) compile(ctx context.Context, p *campaignPlan, c *decision.Campaign) {
+	plan, refused := e.tryPlan(c)
+	rest := e.left(refused)
+	if len(rest) > 0 {
+		p.rest, p.err = e.sandbox.Load(ctx, rest)
+	}
+	p.plan = plan
+}
+
+func (e *engine) tryPlan(c *decision.Campaign) (p *plan, refused []Refused) {
+	defer func() {
+		if recover() != nil {
+			p, refused = nil, nil
+		}
+	}()
+	return newPlan(e.asked, &e.mu, c)
+}
+
+// left are the parts of the policies that a plan leaves out.
+func (e *engine) left(refused []Refused) []Policy {
+	var out []Policy
+	for _, p := range e.policies {
+		p.Rules = slices.DeleteFunc(slices.Clone(p.Rules), func(u v1alpha1.RuleUse) bool {
+			return !slices.ContainsFunc(refused, func(r Refused) bool { return r.Policy == p.Name && r.Rule == u.Name })
+		})
+		if p.Rego != "" || len(p.Rules) > 0 {
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
+func (e *engine) planFor(c decision.Campaign) *campaignPlan {
+	e.plansMu.Lock()
+	defer e.plansMu.Unlock()
+	p := e.plans[c]
+	if p != nil && p.plan != nil && p.plan.full() {
+		p = nil
+	}
+	if p == nil {
+		if len(e.plans) >= maxPlans {
+			clear(e.plans)
+		}
+		p = &campaignPlan{seen: map[uint64]uint8{}, dice: rand.New(rand.NewPCG(1, uint64(len(e.plans))))}
+		e.plans[c] = p
+	}
+	return p
+}
+
+// full says whether a plan remembers more values than it should.
+func (p *plan) full() bool {
+	if !p.mu.TryLock() {
+		return false // it is at work
+	}
+	defer p.mu.Unlock()
+	return p.columns.Values() > maxValues
+}
+
+func (e *engine) forget(c decision.Campaign, p *campaignPlan) {
+	e.plansMu.Lock()
+	defer e.plansMu.Unlock()
+	if e.plans[c] == p {
+		delete(e.plans, c)
+	}
+}
+
+// quarantine leaves a campaign to OPA from now on.
+func (e *engine) quarantine(c decision.Campaign) {
+	e.metrics.differences.Inc()
+	e.plansMu.Lock()
+	defer e.plansMu.Unlock()
+	e.differs = true
+	p := &campaignPlan{}
+	p.once.Do(func() {})
+	e.plans[c] = p
+}
+
+// Engine says by what a rule of a policy is evaluated.
+type Engine struct {
+	Rule   string
+	Native bool
+	// Why it is not native, with file and line, and what to write instead.
+	Why string
+}
+
+// Engines says of each rule of a policy by what it is evaluated, for a campaign
+// of the usual kind. Only what codb's own library says is tried; a policy's own
+// Rego is for workers.
+func (l *Library) Engines(p Policy) ([]Engine, error) {
+	own := p.Rego != ""
+	p.Rego = ""
+	var out []Engine
+	if len(p.Rules) > 0 {
+		i, err := NewInterpreter(l, []Policy{p})
+		if err != nil {
+			return nil, fmt.Errorf("find the engines of policy %s: %w", p.Name, err)
+		}
+		_, refused := newPlan(i, new(sync.Mutex), &usualCampaign)
+		for _, u := range p.Rules {
+			at := slices.IndexFunc(refused, func(r Refused) bool { return r.Rule == u.Name })
+			if at < 0 {
+				out = append(out, Engine{Rule: u.Name, Native: true})
+			} else {
+				out = append(out, Engine{Rule: u.Name, Why: refused[at].Why})
+			}
+		}
+	}
+	if own {
+		out = append(out, Engine{Rule: OwnRule, Why: "a policy's own Rego is evaluated by OPA in a process of its own; what a library rule can say is faster"})
+	}
+	return out, nil
+}
+
+var usualCampaign = decision.Campaign{
+	Name: "campaign", Namespace: "namespace", Brand: "brand", Purpose: "Marketing", PurposeClass: string(v1alpha1.ClassMarketing),
+	Channel: string(v1alpha1.ChannelEmail), Depth: string(v1alpha1.DepthBasic),
+}
