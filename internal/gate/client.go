@@ -70,6 +70,9 @@ const (
 	feedLimit   = contacts.MaxBatch
 	// answerTime is what an answer may take beyond the wait that was asked for.
 	answerTime = 10 * time.Second
+	// quiet is how long a connection may bring nothing before it is asked whether
+	// it lives, and how long it may take to say so.
+	quiet = 2 * time.Second
 )
 
 // NewClient makes a client; it does not call the gate yet.
@@ -85,17 +88,21 @@ func NewClient(o ClientOptions) (*Client, error) {
 	if o.Token == nil {
 		return nil, fmt.Errorf("gate %s: no source of tokens", base.Host)
 	}
+	transport := &http.Transport{
+		// No proxy: the gate is a neighbour, and tokens don't go elsewhere.
+		TLSClientConfig:     &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS13},
+		ForceAttemptHTTP2:   true,
+		TLSHandshakeTimeout: 5 * time.Second,
+		IdleConnTimeout:     time.Minute,
+		// A connection whose packets are lost, as when the gate's node dies, would
+		// else be used for as long as TCP tries: a quarter of an hour.
+		HTTP2: &http.HTTP2Config{SendPingTimeout: quiet, PingTimeout: quiet},
+	}
 	c := &Client{
 		base: base, token: o.Token, clock: o.Clock,
 		wait: o.Wait, maxAge: o.MaxAge, metrics: newClientMetrics(o.Metrics),
 		http: &http.Client{
-			// No proxy: the gate is a neighbour, and tokens don't go elsewhere.
-			Transport: &http.Transport{
-				TLSClientConfig:     &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS13},
-				ForceAttemptHTTP2:   true,
-				TLSHandshakeTimeout: 5 * time.Second,
-				IdleConnTimeout:     time.Minute,
-			},
+			Transport:     transport,
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
 	}
