@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"sync"
 	"time"
 
@@ -27,29 +26,18 @@ import (
 	"github.com/codb-dev/codb/controllers/posture"
 	"github.com/codb-dev/codb/internal/admission"
 	"github.com/codb-dev/codb/internal/certificate"
-	"github.com/codb-dev/codb/internal/consentstore"
 	"github.com/codb-dev/codb/internal/contacts"
 	"github.com/codb-dev/codb/internal/gate"
 	"github.com/codb-dev/codb/internal/policy"
 	"github.com/codb-dev/codb/internal/webhook"
 	"github.com/codb-dev/codb/internal/workload"
-	"github.com/codb-dev/codb/policies"
 )
 
 // assemble marries the rooms of the house: it is the one place that knows all
 // of them.
-func assemble(ctx context.Context, mgr manager.Manager, cfg *rest.Config, o operatorOptions, cert *certificate.Keeper) error {
-	lib, err := policy.LoadLibrary(policies.FS)
+func assemble(ctx context.Context, mgr manager.Manager, cfg *rest.Config, o operatorOptions, cert *certificate.Keeper, served *servedGate) error {
+	d, err := newDeciding(ctx, mgr, o.customers, o.sandboxes)
 	if err != nil {
-		return fmt.Errorf("load the policy library: %w", err)
-	}
-	sandbox := policy.NewSandbox(lib, policy.Options{Workers: o.sandboxes, Metrics: metrics.Registry})
-	book := policy.NewBook(lib, sandbox)
-	book.Measure(metrics.Registry)
-
-	consents := consentstore.New(mgr.GetClient(), o.customers)
-	consents.Measure(metrics.Registry)
-	if err := consents.Watch(ctx, mgr.GetCache()); err != nil {
 		return err
 	}
 	ledger, err := followGate(mgr, cfg, o)
@@ -60,6 +48,14 @@ func assemble(ctx context.Context, mgr manager.Manager, cfg *rest.Config, o oper
 	live, err := client.New(cfg, client.Options{Scheme: mgr.GetScheme(), Mapper: mgr.GetRESTMapper()})
 	if err != nil {
 		return fmt.Errorf("make a client without a cache: %w", err)
+	}
+	if served != nil {
+		if err := served.give(d, cfg, live); err != nil {
+			return err
+		}
+		if err := mgr.Add(served); err != nil {
+			return err
+		}
 	}
 	shipped, err := config.Objects(config.Values{Kueue: o.kueue}, config.Admission, config.Mutation)
 	if err != nil {
@@ -76,12 +72,6 @@ func assemble(ctx context.Context, mgr manager.Manager, cfg *rest.Config, o oper
 	onTime := remembered(probeAge, server.agrees)
 	admitted := func(ctx context.Context) error { return errors.Join(onTime(ctx), inForce(ctx)) }
 
-	if err := mgr.Add(everywhere(func(ctx context.Context) error {
-		<-ctx.Done()
-		return sandbox.Close()
-	})); err != nil {
-		return err
-	}
 	if err := mgr.Add(cert); err != nil {
 		return err
 	}
@@ -89,17 +79,6 @@ func assemble(ctx context.Context, mgr manager.Manager, cfg *rest.Config, o oper
 		if err := mgr.Add(&baseline{reader: mgr.GetAPIReader(), client: mgr.GetClient()}); err != nil {
 			return err
 		}
-	}
-	if err := mgr.Add(manager.RunnableFunc(func(ctx context.Context) error { return makeFence(ctx, consents) })); err != nil {
-		return err
-	}
-	if err := mgr.AddReadyzCheck("consents", func(*http.Request) error {
-		if !consents.Synced() {
-			return fmt.Errorf("consents are still arriving")
-		}
-		return nil
-	}); err != nil {
-		return err
 	}
 	if err := mgr.AddReadyzCheck("admission", explained("admission", inForce)); err != nil {
 		return err
@@ -116,23 +95,23 @@ func assemble(ctx context.Context, mgr manager.Manager, cfg *rest.Config, o oper
 		},
 		&customerconsent.Reconciler{Client: mgr.GetClient(), Clock: systemClock, Workers: 4},
 		&campaignpolicy.Reconciler{
-			Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Checker: sandbox, Library: lib, Book: book,
+			Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Checker: d.sandbox, Library: d.library, Book: d.book,
 			Namespace: v1alpha1.SystemNamespace, Events: mgr.GetEventRecorder("codb"),
 		},
 		&campaign.Reconciler{
-			Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Consents: consents, Policies: book, Contacts: ledger,
+			Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Consents: d.consents, Policies: d.book, Contacts: ledger,
 			Keeper: keeper, LiveKeeper: &workload.Keeper{Client: live, Kueue: o.kueue != ""}, Admitted: admitted, Clock: systemClock, Events: mgr.GetEventRecorder("codb"), Workers: o.workers,
 			Metrics: campaign.NewMetrics(metrics.Registry, mgr.GetClient()),
 		},
 		&campaigndecision.Reconciler{Client: mgr.GetClient(), Clock: systemClock, Retention: o.retention},
 		&consentreview.Reconciler{
-			Client: mgr.GetClient(), Consents: consents, Policies: book, Contacts: ledger, Keeper: keeper, Clock: systemClock,
+			Client: mgr.GetClient(), Consents: d.consents, Policies: d.book, Contacts: ledger, Keeper: keeper, Clock: systemClock,
 		},
 		&posture.Detector{
 			Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Admission: admitted,
 			Events: mgr.GetEventRecorder("codb"), Metrics: posture.NewMetrics(metrics.Registry),
 		},
-		webhook.Policies{Check: compiles(sandbox)},
+		webhook.Policies{Check: compiles(d.sandbox)},
 	} {
 		if err := c.SetupWithManager(mgr); err != nil {
 			return fmt.Errorf("set up %T: %w", c, err)
@@ -161,20 +140,6 @@ func remembered(age time.Duration, ask func(context.Context) error) func(context
 			good = time.Now()
 		}
 		return err
-	}
-}
-
-// makeFence makes sure that there is a fence among the consents before anything
-// is decided: without it a revision of theirs would name no store.
-func makeFence(ctx context.Context, consents *consentstore.Store) error {
-	for {
-		if _, err := consents.Fence(ctx); err == nil || ctx.Err() != nil {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-		case <-time.After(time.Second):
-		}
 	}
 }
 
@@ -215,11 +180,3 @@ func compiles(sandbox *policy.Sandbox) webhook.Check {
 		return wrong, failing, nil
 	}
 }
-
-// everywhere runs in every replica, whichever leads.
-type everywhere func(context.Context) error
-
-func (f everywhere) Start(ctx context.Context) error { return f(ctx) }
-
-// NeedLeaderElection says no: every replica serves the webhook.
-func (f everywhere) NeedLeaderElection() bool { return false }

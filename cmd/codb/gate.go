@@ -10,14 +10,17 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/sync/errgroup"
+	appsv1 "k8s.io/api/apps/v1"
 	"k8s.io/client-go/rest"
 	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"github.com/codb-dev/codb/api/v1alpha1"
+	"github.com/codb-dev/codb/controllers/campaignpolicy"
 	"github.com/codb-dev/codb/internal/certificate"
 	"github.com/codb-dev/codb/internal/gate"
 	"github.com/codb-dev/codb/internal/ledger"
@@ -35,6 +38,7 @@ type gateOptions struct {
 	dir       string
 	customers string
 	metrics   string
+	sandboxes int
 }
 
 func (o *gateOptions) register(c *cobra.Command, prefix string) {
@@ -58,7 +62,7 @@ func gateCommand() *cobra.Command {
 	var o gateOptions
 	c := &cobra.Command{
 		Use:   "gate",
-		Short: "own the contact ledger and answer who was contacted when",
+		Short: "own the contact ledger, answer who was contacted when, and hand out permits",
 		Args:  cobra.NoArgs,
 	}
 	o.register(c, "")
@@ -70,52 +74,92 @@ func gateCommand() *cobra.Command {
 	c.Flags().StringVar(&o.secret, "certificate-secret", "", "Secret in codb's namespace that keeps the certificate; empty: this process")
 	c.Flags().DurationVar(&o.life, "certificate-life", certificateLife, "how long a certificate is good for; it is renewed when less than half is left")
 	c.Flags().StringVar(&o.customers, "customers-namespace", v1alpha1.CustomersNamespace, "namespace of the CustomerConsents")
+	c.Flags().IntVar(&o.sandboxes, "policy-workers", 2, "processes that evaluate policies")
 	c.RunE = func(cmd *cobra.Command, _ []string) error {
 		ctrl.SetLogger(newLogger())
 		cfg, err := ctrl.GetConfig()
 		if err != nil {
 			return fmt.Errorf("find the cluster: %w", err)
 		}
-		g, err := openGate(cmd.Context(), cfg, o)
-		if err != nil {
-			return err
-		}
-		return serveGate(cmd.Context(), cfg, g, o)
+		return runGate(cmd.Context(), cfg, o)
 	}
 	return c
 }
 
-// serveGate runs the gate, its probes and its metrics until one of them ends.
-func serveGate(ctx context.Context, cfg *rest.Config, g *servedGate, o gateOptions) error {
-	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error { return g.Start(ctx) })
-	group.Go(func() error { return serveProbes(ctx, o.probes, g.probes()) })
-	if o.metrics != "0" {
-		server, err := metricsserver.NewServer(metricsserver.Options{BindAddress: o.metrics}, cfg, http.DefaultClient)
-		if err != nil {
-			return fmt.Errorf("serve metrics: %w", err)
-		}
-		group.Go(func() error { return server.Start(ctx) })
+// runGate runs the gate alone, until ctx ends.
+func runGate(ctx context.Context, cfg *rest.Config, o gateOptions) error {
+	cfg = rest.CopyConfig(cfg)
+	cfg.QPS, cfg.Burst = 1000, 2000 // each redemption asks; the apiserver's own fairness is the limit
+	g, err := openGate(ctx, cfg, o)
+	if err != nil {
+		return err
 	}
-	return group.Wait()
+	mgr, err := newGateManager(cfg, &o)
+	if err != nil {
+		return errors.Join(err, g.store.Close())
+	}
+	if err := assembleGate(ctx, mgr, cfg, g, &o); err != nil {
+		return errors.Join(err, g.store.Close())
+	}
+	return mgr.Start(ctx)
 }
 
-// probes say that the process answers, and whether clients can believe it.
-func (g *servedGate) probes() http.Handler {
-	mux := http.NewServeMux()
-	mux.HandleFunc("/livez", func(http.ResponseWriter, *http.Request) {})
-	mux.HandleFunc("/readyz", func(w http.ResponseWriter, _ *http.Request) {
-		if _, err := g.keeper.GetCertificate(nil); err != nil {
-			http.Error(w, err.Error(), http.StatusServiceUnavailable)
-		}
+// newGateManager makes a manager without leader election: the ledger's own lock
+// keeps a second gate out.
+func newGateManager(cfg *rest.Config, o *gateOptions) (manager.Manager, error) {
+	s, err := newScheme()
+	if err != nil {
+		return nil, err
+	}
+	grace := 20 * time.Second
+	mgr, err := ctrl.NewManager(cfg, ctrl.Options{
+		Scheme: s, GracefulShutdownTimeout: &grace, LivenessEndpointName: "/livez",
+		HealthProbeBindAddress: o.probes,
+		Metrics:                metricsserver.Options{BindAddress: o.metrics},
+		Cache: cache.Options{
+			DefaultTransform: cache.TransformStripManagedFields(),
+			ByObject: map[client.Object]cache.ByObject{
+				&v1alpha1.CustomerConsent{}:  {Namespaces: map[string]cache.Config{o.customers: {}}},
+				&appsv1.ControllerRevision{}: {Namespaces: map[string]cache.Config{v1alpha1.SystemNamespace: {}}},
+			},
+		},
 	})
-	return mux
+	if err != nil {
+		return nil, fmt.Errorf("make the manager: %w", err)
+	}
+	return mgr, mgr.AddHealthzCheck("process", func(*http.Request) error { return nil })
+}
+
+// assembleGate marries what the gate alone consists of.
+func assembleGate(ctx context.Context, mgr manager.Manager, cfg *rest.Config, g *servedGate, o *gateOptions) error {
+	d, err := newDeciding(ctx, mgr, o.customers, o.sandboxes)
+	if err != nil {
+		return err
+	}
+	follower := &campaignpolicy.Reconciler{
+		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Checker: d.sandbox, Library: d.library, Book: d.book,
+		Namespace: v1alpha1.SystemNamespace, Follow: true,
+	}
+	if err := follower.SetupWithManager(mgr); err != nil {
+		return fmt.Errorf("follow policies: %w", err)
+	}
+	if err := g.give(d, cfg, mgr.GetAPIReader()); err != nil {
+		return err
+	}
+	if err := mgr.AddReadyzCheck("certificate", func(*http.Request) error {
+		_, err := g.keeper.GetCertificate(nil)
+		return err
+	}); err != nil {
+		return err
+	}
+	return mgr.Add(g)
 }
 
 // servedGate is a gate with its ledger, ready to answer.
 type servedGate struct {
 	store    *ledger.File
 	server   *gate.Server
+	desk     *gate.Desk // nil: it gives no permits
 	listener *gate.Listener
 	keeper   *certificate.Keeper
 }
@@ -160,11 +204,29 @@ func openGate(ctx context.Context, cfg *rest.Config, o gateOptions) (_ *servedGa
 	return g, nil
 }
 
+// give lets the gate hand out permits, decided with d; live reads past every
+// cache.
+func (g *servedGate) give(d *deciding, cfg *rest.Config, live client.Reader) error {
+	pods, err := gate.NewClusterPods(cfg, live)
+	if err != nil {
+		return err
+	}
+	g.desk = gate.NewDesk(gate.DeskOptions{
+		Ledger: g.store, World: &permitWorld{deciding: d, live: live, clock: systemClock},
+		Clock: systemClock.Now, Log: ctrl.Log.WithName("permits"), Metrics: metrics.Registry,
+	})
+	g.server.Give(pods, g.desk)
+	return nil
+}
+
 // Start says where the gate is and answers until ctx ends.
 func (g *servedGate) Start(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	go func() { _ = g.keeper.Start(ctx) }() // it ends without an error, with ctx
+	if g.desk != nil {
+		go func() { _ = g.desk.Tend(ctx) }()
+	}
 	return errors.Join(g.server.Serve(ctx, g.listener), g.store.Close())
 }
 

@@ -88,8 +88,9 @@ func operatorCommand() *cobra.Command {
 	return c
 }
 
-// runOperator runs until ctx ends. extra, if any, runs beside it.
-func runOperator(ctx context.Context, cfg *rest.Config, o operatorOptions, extra manager.Runnable) error {
+// runOperator runs until ctx ends, with the gate in the same process if there is
+// one.
+func runOperator(ctx context.Context, cfg *rest.Config, o operatorOptions, g *servedGate) error {
 	ctrl.SetLogger(newLogger())
 	cfg = rest.CopyConfig(cfg)
 	cfg.QPS, cfg.Burst = 200, 400 // the apiserver's own fairness is the limit, not a queue in here
@@ -97,12 +98,7 @@ func runOperator(ctx context.Context, cfg *rest.Config, o operatorOptions, extra
 	if err != nil {
 		return err
 	}
-	if extra != nil {
-		if err := mgr.Add(extra); err != nil {
-			return err
-		}
-	}
-	if err := assemble(ctx, mgr, cfg, o, certs); err != nil {
+	if err := assemble(ctx, mgr, cfg, o, certs, g); err != nil {
 		return err
 	}
 	return mgr.Start(ctx)

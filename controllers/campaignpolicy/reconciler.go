@@ -49,6 +49,9 @@ type Reconciler struct {
 	// Namespace keeps the revisions.
 	Namespace string
 	Events    events.EventRecorder
+	// Follow only fills the book: another process keeps the revisions and says in
+	// the status what is in force.
+	Follow bool
 }
 
 // Reconcile checks the latest revision, keeps it if it is good, and says what
@@ -64,6 +67,9 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		return ctrl.Result{}, fmt.Errorf("read policy: %w", err)
 	}
 	before := p.DeepCopy()
+	if r.Follow {
+		return ctrl.Result{}, r.follow(ctx, p)
+	}
 
 	report, err := r.Checker.Check(ctx, policy.FromObject(p))
 	if err == nil {
@@ -88,7 +94,7 @@ func (r *Reconciler) decide(ctx context.Context, p *v1alpha1.CampaignPolicy, rep
 	s.ObservedGeneration = p.Generation
 	s.Tests = fmt.Sprintf("%d/%d", report.Passed, report.Total)
 	s.Failures = failures(report)
-	if len(report.Problems) == 0 && report.Passed == report.Total {
+	if good(report) {
 		rev, err := r.keep(ctx, p)
 		if err != nil {
 			return err
@@ -118,6 +124,26 @@ func (r *Reconciler) decide(ctx context.Context, p *v1alpha1.CampaignPolicy, rep
 	set(p, metav1.ConditionFalse, reason, message)
 	return nil
 }
+
+// follow fills the book by the same rules as decide.
+func (r *Reconciler) follow(ctx context.Context, p *v1alpha1.CampaignPolicy) error {
+	report, err := r.Checker.Check(ctx, policy.FromObject(p))
+	if err != nil {
+		return err
+	}
+	if good(report) {
+		own := policy.FromObject(p)
+		r.Book.Put(p, inForce(own, &p.Spec, r.Library.Digest(own)))
+		return nil
+	}
+	last, err := r.last(ctx, p)
+	if err == nil {
+		r.Book.Put(p, last)
+	}
+	return err
+}
+
+func good(report policy.Report) bool { return len(report.Problems) == 0 && report.Passed == report.Total }
 
 // keep stores the revision's text, so that it can be put in force again after a
 // restart and read by auditors.

@@ -40,6 +40,8 @@ type Case struct {
 	Judge    decision.Judge
 	// Key names everything that answers depend on besides customers and time.
 	Key string
+	// PerMinute is how many may be contacted in a minute; 0: any number.
+	PerMinute int
 	// Refusal says why nobody at all is contacted now; nil: each is asked about.
 	Refusal *decision.Reason
 }
@@ -92,6 +94,7 @@ type queue struct {
 	turn    chan struct{} // one token
 	key     string
 	line    *permit.Line
+	pace    int    // of the latest draw
 	records uint64 // marks of the feeds up to which the line is current
 	past    uint64
 }

@@ -157,6 +157,20 @@ func TestAHoldActsAtOnce(t *testing.T) {
 	o.want("after it", []string{"c-1", "c-2"}, people(o.draw(pod(1, "spring"), 9)))
 }
 
+func TestThePaceBoundsPermitsThatAreOutAndContacts(t *testing.T) {
+	o := newOffice(t, "c-1", "c-2", "c-3", "c-4", "c-5")
+	o.town.pace = 2
+	d := o.draw(pod(1, "spring"), 9)
+	o.want("at first", 2, len(d.Permits))
+	o.want("while they are out", 0, len(o.draw(pod(2, "spring"), 9).Permits))
+	o.redeem(pod(1, "spring"), ids(d)...)
+	if d := o.draw(pod(1, "spring"), 9); len(d.Permits) != 0 || d.Exhausted {
+		t.Errorf("in the same minute: %+v", d)
+	}
+	o.town.wait(time.Minute)
+	o.want("a minute later", 2, len(o.draw(pod(1, "spring"), 9).Permits))
+}
+
 func TestNobodyKnowsMeansNobodyIsContacted(t *testing.T) {
 	o := newOffice(t, "c-1")
 	d := o.draw(pod(1, "spring"), 1)

@@ -86,7 +86,7 @@ func (d *Desk) stirs(ctx context.Context, run contacts.Run) bool {
 	}
 	d.meet(q)
 	q.line.Wake(d.now())
-	return !q.line.Asked()
+	return !q.line.Asked() && d.room(run, q.pace) > 0
 }
 
 // drawOnce draws for those who are to be asked about now.
@@ -117,6 +117,8 @@ func (d *Desk) drawOnce(ctx context.Context, h Holder, most int) (*Drawn, error)
 	d.meet(q)
 	out := &Drawn{Permits: []DrawnPermit{}}
 	q.line.Wake(d.now())
+	q.pace = c.PerMinute
+	most = min(most, d.room(c.Campaign.Run(), q.pace))
 	for len(out.Permits) < most && !q.line.Asked() {
 		if err := d.drawSome(ctx, c, q, h.Pod, most, out); err != nil {
 			return nil, err
@@ -128,6 +130,16 @@ func (d *Desk) drawOnce(ctx context.Context, h Holder, most int) (*Drawn, error)
 	}
 	out.Exhausted = len(out.Permits) == 0 && out.Held == 0 && q.line.Asked() && d.outstanding(c.Campaign.Run()) == 0
 	return out, nil
+}
+
+// room is how many permits a pace leaves the run now.
+func (d *Desk) room(run contacts.Run, perMinute int) int {
+	if perMinute == 0 {
+		return maxPermits
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return max(0, perMinute-d.book.Outstanding(run)-d.book.Since(run, d.clock().Add(-time.Minute)))
 }
 
 func (d *Desk) outstanding(run contacts.Run) int {

@@ -33,8 +33,7 @@ func (p pods) Holder(_ context.Context, token string) (Holder, error) {
 func newPermitHouse(t *testing.T, people ...string) (*house, *town) {
 	t.Helper()
 	h, w := newHouse(t), newTown(people...)
-	h.server.pods = pods{"pod-1": pod(1, "spring")}
-	h.server.desk = NewDesk(DeskOptions{Ledger: h.ledger, World: w, Clock: w.clock, Log: logr.Discard()})
+	h.server.Give(pods{"pod-1": pod(1, "spring")}, NewDesk(DeskOptions{Ledger: h.ledger, World: w, Clock: w.clock, Log: logr.Discard()}))
 	return h, w
 }
 
@@ -148,8 +147,7 @@ func TestPermitsBehindAFullDisk(t *testing.T) {
 		everybody = append(everybody, fmt.Sprintf("c-%04d", i))
 	}
 	w := newTown(everybody...)
-	h.server.pods = pods{"pod-1": pod(1, "spring")}
-	h.server.desk = NewDesk(DeskOptions{Ledger: h.ledger, World: w, Clock: w.clock, Log: logr.Discard()})
+	h.server.Give(pods{"pod-1": pod(1, "spring")}, NewDesk(DeskOptions{Ledger: h.ledger, World: w, Clock: w.clock, Log: logr.Discard()}))
 	drawn, status := 0, 200
 	for status == http.StatusOK && drawn <= len(everybody) {
 		var d Drawn

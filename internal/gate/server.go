@@ -36,9 +36,6 @@ type Ledger interface {
 type ServerOptions struct {
 	Ledger        Ledger
 	Authenticator Authenticator
-	// Pods and Desk serve permits. Nil: there are none.
-	Pods Pods
-	Desk *Desk
 	// Log takes who was refused, and what failed.
 	Log logr.Logger
 	// Metrics takes the server's metrics. Nil: none.
@@ -97,7 +94,7 @@ var routes = []route{
 // NewServer makes a server that is not listening yet.
 func NewServer(o ServerOptions) *Server {
 	s := &Server{
-		ledger: o.Ledger, auth: o.Authenticator, pods: o.Pods, desk: o.Desk, log: o.Log, metrics: newServerMetrics(o.Metrics),
+		ledger: o.Ledger, auth: o.Authenticator, log: o.Log, metrics: newServerMetrics(o.Metrics),
 		mux: http.NewServeMux(), appends: make(chan struct{}, maxAppends), draining: make(chan struct{}),
 		draws: make(chan struct{}, maxDraws), redeems: make(chan struct{}, maxRedeems),
 	}
@@ -117,6 +114,9 @@ func NewServer(o ServerOptions) *Server {
 	})
 	return s
 }
+
+// Give lets the server hand out permits. It is to be called before Serve.
+func (s *Server) Give(pods Pods, desk *Desk) { s.pods, s.desk = pods, desk }
 
 // ServeHTTP implements http.Handler.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.mux.ServeHTTP(w, r) }

@@ -37,6 +37,7 @@ type town struct {
 	problem  error
 	audience v1alpha1.Audience
 	asked    int
+	pace     int
 }
 
 func newTown(people ...string) *town {
@@ -93,7 +94,7 @@ func (w *town) Current(_ context.Context, of Holder) (*Case, error) {
 			Facts:           decision.Campaign{Namespace: "acme-shop", Name: of.Campaign.Name, Brand: "acme", Purpose: "Marketing", PurposeClass: "Marketing", Channel: "Email"},
 			ConsentRevision: "r-1",
 		},
-		Audience: &w.audience, Judge: w, Key: w.key, Refusal: w.refusal,
+		Audience: &w.audience, Judge: w, Key: w.key, Refusal: w.refusal, PerMinute: w.pace,
 	}, nil
 }
 

@@ -20,6 +20,7 @@ type Book struct {
 type run struct {
 	people map[string]person
 	last   time.Time
+	recent []time.Time // of redemptions, those of the last minutes at least
 }
 
 // person is one customer in one run.
@@ -76,6 +77,7 @@ func (b *Book) apply(r *contacts.Record) {
 		}
 		b.end(p, &who, r)
 		p.Until = r.Until
+		in.redeemed(r.At)
 	case contacts.Expired, contacts.Voided, contacts.Returned:
 		b.end(p, &who, r)
 	case contacts.Refused, contacts.Held:
@@ -95,6 +97,29 @@ func (b *Book) run(id contacts.Run) *run {
 		b.runs[id] = in
 	}
 	return in
+}
+
+// remembered is how long redemptions are counted one by one.
+const remembered = 2 * time.Minute
+
+func (r *run) redeemed(at time.Time) {
+	old := 0
+	for old < len(r.recent) && r.recent[old].Before(at.Add(-remembered)) {
+		old++
+	}
+	r.recent = append(r.recent[old:], at)
+}
+
+// Since counts the run's redemptions after an instant of the last minutes.
+func (b *Book) Since(id contacts.Run, after time.Time) (n int) {
+	if in := b.runs[id]; in != nil {
+		for _, at := range in.recent {
+			if at.After(after) {
+				n++
+			}
+		}
+	}
+	return n
 }
 
 func (b *Book) draw(r *contacts.Record) *Permit {

@@ -1,0 +1,201 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	batchv1 "k8s.io/api/batch/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/clock"
+	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/codb-dev/codb/api/v1alpha1"
+	"github.com/codb-dev/codb/internal/audience"
+	"github.com/codb-dev/codb/internal/contacts"
+	"github.com/codb-dev/codb/internal/decision"
+	"github.com/codb-dev/codb/internal/gate"
+	"github.com/codb-dev/codb/internal/permit"
+	"github.com/codb-dev/codb/internal/policy"
+	"github.com/codb-dev/codb/internal/workload"
+)
+
+// permitWorld is what the gate decides permits on: consents and policies as the
+// operator has them, proven current; Job, Campaign and Brand read past every
+// cache.
+type permitWorld struct {
+	*deciding
+	live  client.Reader
+	clock clock.Clock
+}
+
+// proofTime bounds how long a proof may take. Who can't prove what it knows
+// within that time hands out nothing.
+const proofTime = 5 * time.Second
+
+// Records implements gate.World.
+func (w *permitWorld) Records() audience.Records { return w.consents }
+
+// Current implements gate.World.
+func (w *permitWorld) Current(ctx context.Context, h gate.Holder) (*gate.Case, error) {
+	ctx, cancel := context.WithTimeout(ctx, proofTime)
+	defer cancel()
+	if !w.consents.Synced() {
+		return nil, errors.New("consents are still arriving")
+	}
+	var (
+		revision string
+		c        v1alpha1.Campaign
+		brand    *v1alpha1.Brand
+	)
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() (err error) {
+		revision, err = w.consents.Fence(ctx)
+		return err
+	})
+	group.Go(func() error { return w.policiesKnown(ctx) })
+	group.Go(func() error { return w.released(ctx, h) })
+	group.Go(func() (err error) {
+		if err := w.campaign(ctx, h, &c); err != nil {
+			return err
+		}
+		brand, err = w.brand(ctx, c.Spec.Brand)
+		return err
+	})
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
+	return w.decided(ctx, h, &c, brand, revision)
+}
+
+// policiesKnown waits until the book has every policy that there is.
+func (w *permitWorld) policiesKnown(ctx context.Context) error {
+	var list v1alpha1.CampaignPolicyList
+	if err := w.live.List(ctx, &list); err != nil {
+		return fmt.Errorf("list policies: %w", err)
+	}
+	for {
+		changed := w.book.Changed()
+		if w.book.Knows(list.Items) {
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return fmt.Errorf("wait for the latest policies: %w", ctx.Err())
+		}
+	}
+}
+
+// released says whether codb let the holder's Job run, and lets it still.
+func (w *permitWorld) released(ctx context.Context, h gate.Holder) error {
+	if h.Job == "" {
+		return nil // the gate itself asks, about permits that are out
+	}
+	var job batchv1.Job
+	if err := w.read(ctx, types.NamespacedName{Namespace: h.Campaign.Namespace, Name: h.Job}, &job); err != nil {
+		return err
+	}
+	switch {
+	case string(job.UID) != h.Campaign.Job || job.Labels[v1alpha1.LabelCampaign] != h.Campaign.Name:
+		return fmt.Errorf("%w: the pod's Job is gone", gate.ErrForbidden)
+	case job.Annotations[v1alpha1.AnnotationDecision] == "" || job.Annotations[v1alpha1.AnnotationPolicyDigest] == "":
+		return fmt.Errorf("%w: the Job was not released by codb", gate.ErrForbidden)
+	case ptr.Deref(job.Spec.Suspend, false) || job.DeletionTimestamp != nil:
+		return fmt.Errorf("%w: the Job is suspended or on its way out", gate.ErrForbidden)
+	}
+	return nil
+}
+
+func (w *permitWorld) campaign(ctx context.Context, h gate.Holder, c *v1alpha1.Campaign) error {
+	if err := w.read(ctx, types.NamespacedName{Namespace: h.Campaign.Namespace, Name: h.Campaign.Name}, c); err != nil {
+		return err
+	}
+	switch {
+	case string(c.UID) != h.Campaign.UID || c.DeletionTimestamp != nil:
+		return fmt.Errorf("%w: the pod's campaign is gone", gate.ErrForbidden)
+	case !c.Spec.DrawsPermits():
+		return fmt.Errorf("%w: the campaign draws no permits", gate.ErrForbidden)
+	}
+	return nil
+}
+
+// read reads what must be there.
+func (w *permitWorld) read(ctx context.Context, key types.NamespacedName, into client.Object) error {
+	err := w.live.Get(ctx, key, into)
+	if apierrors.IsNotFound(err) {
+		return fmt.Errorf("%w: there is no %T %s", gate.ErrForbidden, into, key)
+	}
+	if err != nil {
+		return fmt.Errorf("read %T %s: %w", into, key, err)
+	}
+	return nil
+}
+
+// brand is nil where there is none.
+func (w *permitWorld) brand(ctx context.Context, name string) (*v1alpha1.Brand, error) {
+	brand := &v1alpha1.Brand{}
+	err := w.live.Get(ctx, types.NamespacedName{Name: name}, brand)
+	if apierrors.IsNotFound(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read brand %s: %w", name, err)
+	}
+	return brand, nil
+}
+
+// decided is what holds for all of the campaign's customers.
+func (w *permitWorld) decided(ctx context.Context, h gate.Holder, c *v1alpha1.Campaign, brand *v1alpha1.Brand, revision string) (*gate.Case, error) {
+	class := v1alpha1.PurposeClass("")
+	if brand != nil {
+		class = decision.Class(brand, c.Spec.Purpose)
+	}
+	out := &gate.Case{
+		Terms: permit.Terms{
+			Campaign: contacts.Campaign{
+				Namespace: c.Namespace, Name: c.Name, UID: string(c.UID), Generation: c.Generation, Job: h.Campaign.Job,
+			},
+			Facts: decision.Facts(c, class), ConsentRevision: revision,
+		},
+		Audience: &c.Spec.Audience,
+	}
+	if c.Spec.Pace != nil {
+		out.PerMinute = int(c.Spec.Pace.PerMinute)
+	}
+	if no, ok := decision.Preflight(c, brand, w.clock.Now()); !ok {
+		out.Refusal = refusal(no.Verdict, no.Code, no.Why, no.StaleAt)
+		return out, nil
+	}
+	set, notReady := w.book.For(policy.Facts{
+		Brand: c.Spec.Brand, Namespace: c.Namespace, Purpose: c.Spec.Purpose, Class: class, Channel: c.Spec.Channel,
+	})
+	switch {
+	case len(notReady) > 0:
+		out.Refusal = refusal(v1alpha1.CampaignBlocked, v1alpha1.CodePolicyNotReady, "nothing in force of policy "+strings.Join(notReady, ", "), time.Time{})
+		return out, nil
+	case len(set) == 0:
+		out.Refusal = refusal(v1alpha1.CampaignBlocked, v1alpha1.CodeNoPolicy, "no CampaignPolicy matches", time.Time{})
+		return out, nil
+	}
+	judge, err := w.book.Judge(ctx, set)
+	if err != nil {
+		return nil, fmt.Errorf("load policies: %w", err)
+	}
+	out.Judge, out.PolicyDigest = judge, judge.Digest()
+	out.Key = string(c.UID) + " " + workload.RunHash(&c.Spec) + " " + string(class) + " " + out.PolicyDigest
+	return out, nil
+}
+
+func refusal(v v1alpha1.CampaignVerdict, code, why string, until time.Time) *decision.Reason {
+	r := &decision.Reason{Code: code, Verdict: v1alpha1.VerdictDeny, Message: why, Until: until}
+	if v == v1alpha1.CampaignHeld {
+		r.Verdict = v1alpha1.VerdictHold
+	}
+	return r
+}
