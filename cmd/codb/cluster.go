@@ -106,20 +106,6 @@ func (a address) dial(token func(context.Context) (string, error), o gate.Client
 	return gate.NewClient(o)
 }
 
-// dialGate makes a client of the gate that has published itself; account is the
-// ServiceAccount in codb's namespace whose tokens it sends.
-func dialGate(ctx context.Context, cfg *rest.Config, reader client.Reader, account string, o gate.ClientOptions) (*gate.Client, error) {
-	at, err := gateAddress{reader}.find(ctx)
-	if err != nil {
-		return nil, err
-	}
-	token, err := serviceAccountToken(cfg, v1alpha1.SystemNamespace, account)
-	if err != nil {
-		return nil, err
-	}
-	return at.dial(token, o)
-}
-
 // operatorToken reads the token that the kubelet renews, or asks for one where
 // there is no file.
 func operatorToken(cfg *rest.Config, file string) (func(context.Context) (string, error), error) {

@@ -1,10 +1,16 @@
 package main
 
 import (
+	"cmp"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"fmt"
+	"net/url"
 	"time"
 
 	"github.com/spf13/cobra"
+	"k8s.io/client-go/rest"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -26,6 +32,7 @@ func importBankCommand() *cobra.Command {
 	var (
 		o    importer.Options
 		asOf string
+		at   string
 	)
 	c := &cobra.Command{
 		Use:   "bank",
@@ -41,6 +48,7 @@ func importBankCommand() *cobra.Command {
 	f.StringVar(&o.Namespace, "namespace", v1alpha1.CustomersNamespace, "namespace of the CustomerConsents")
 	f.Uint64Var(&o.Seed, "seed", importer.DefaultSeed, "seed of everything that is made up")
 	f.StringVar(&asOf, "as-of", "", "day before which the past lies, YYYY-MM-DD; empty: today")
+	f.StringVar(&at, "gate", "", "address of the gate where it is not the published one: https://127.0.0.1:8443 while kubectl forwards a port")
 	c.RunE = func(cmd *cobra.Command, _ []string) error {
 		o.AsOf = time.Now()
 		if asOf != "" {
@@ -62,7 +70,7 @@ func importBankCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		g, err := dialGate(cmd.Context(), cfg, reader, importerAccount, gate.ClientOptions{})
+		g, err := importersGate(cmd.Context(), cfg, reader, at)
 		if err != nil {
 			return err
 		}
@@ -79,4 +87,42 @@ func importBankCommand() *cobra.Command {
 		return err
 	}
 	return c
+}
+
+// importersGate is the gate at that address, or the published one.
+func importersGate(ctx context.Context, cfg *rest.Config, reader client.Reader, where string) (*gate.Client, error) {
+	at, err := gateAddress{reader}.find(ctx)
+	if err != nil {
+		return nil, err
+	}
+	at.url = cmp.Or(where, at.url)
+	if err := at.reach(ctx); err != nil {
+		return nil, err
+	}
+	token, err := serviceAccountToken(cfg, v1alpha1.SystemNamespace, importerAccount)
+	if err != nil {
+		return nil, err
+	}
+	return at.dial(token, gate.ClientOptions{})
+}
+
+// reach says at once, and not after the retries of a first append, that nobody
+// whom the gate's authority vouches for answers: outside the cluster the published
+// address leads nowhere, or elsewhere.
+func (a address) reach(ctx context.Context) error {
+	at, err := url.Parse(a.url)
+	if err != nil {
+		return fmt.Errorf("gate address: %w", err)
+	}
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM([]byte(a.ca))
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	dialer := tls.Dialer{Config: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS13}}
+	conn, err := dialer.DialContext(ctx, "tcp", at.Host)
+	if err != nil {
+		return fmt.Errorf("reach the gate at %s: %w; outside the cluster run kubectl -n %s port-forward svc/codb-gate 8443:443 and give --gate https://127.0.0.1:8443",
+			a.url, err, v1alpha1.SystemNamespace)
+	}
+	return conn.Close()
 }
