@@ -265,6 +265,14 @@ type CampaignPolicyStatus struct {
 	// +optional
 	InForce *PolicyRevision `json:"inForce,omitempty"`
 
+	// engines say by what each rule of the revision in force is evaluated. The
+	// answers are the same; a native rule takes a thousandth of the time.
+	// +optional
+	// +listType=map
+	// +listMapKey=rule
+	// +kubebuilder:validation:MaxItems=65
+	Engines []RuleEngine `json:"engines,omitempty"`
+
 	// failures are the cases that did not pass, at most 16.
 	// +optional
 	// +listType=atomic
@@ -279,6 +287,31 @@ type CampaignPolicyStatus struct {
 	// +kubebuilder:validation:MaxItems=8
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
 }
+
+// RuleEngine says by what a rule is evaluated.
+type RuleEngine struct {
+	// rule is the name of its use; rego, for the policy's own Rego.
+	// +required
+	// +kubebuilder:validation:MaxLength=63
+	Rule string `json:"rule"`
+	// engine is Native, compiled for codb's columns, or OPA.
+	// +required
+	Engine EngineName `json:"engine"`
+	// why it is not Native: where, over which construct, and what to write
+	// instead.
+	// +optional
+	// +kubebuilder:validation:MaxLength=512
+	Why string `json:"why,omitempty"`
+}
+
+// EngineName is what evaluates a rule.
+// +kubebuilder:validation:Enum=Native;OPA
+type EngineName string
+
+const (
+	EngineNative EngineName = "Native"
+	EngineOPA    EngineName = "OPA"
+)
 
 // PolicyRevision names one revision of a policy.
 type PolicyRevision struct {

@@ -99,6 +99,9 @@ func (r *Reconciler) decide(ctx context.Context, p *v1alpha1.CampaignPolicy, rep
 		if err != nil {
 			return err
 		}
+		if s.Engines, err = r.Library.Engines(policy.FromObject(p)); err != nil {
+			return err
+		}
 		s.InForce = rev
 		r.Book.Put(p, inForce(policy.FromObject(p), &p.Spec, rev.Digest))
 		set(p, metav1.ConditionTrue, v1alpha1.ReasonReady, ready(p, report))
@@ -109,7 +112,7 @@ func (r *Reconciler) decide(ctx context.Context, p *v1alpha1.CampaignPolicy, rep
 		return err
 	}
 	if last == nil {
-		s.InForce = nil
+		s.InForce, s.Engines = nil, nil
 	}
 	r.Book.Put(p, last)
 	reason, message := v1alpha1.ReasonTestsFailed, fmt.Sprintf("%d of %d cases fail: %s", report.Total-report.Passed, report.Total, first(s.Failures))
@@ -143,7 +146,9 @@ func (r *Reconciler) follow(ctx context.Context, p *v1alpha1.CampaignPolicy) err
 	return err
 }
 
-func good(report policy.Report) bool { return len(report.Problems) == 0 && report.Passed == report.Total }
+func good(report policy.Report) bool {
+	return len(report.Problems) == 0 && report.Passed == report.Total
+}
 
 // keep stores the revision's text, so that it can be put in force again after a
 // restart and read by auditors.

@@ -2,7 +2,6 @@ package policy
 
 import (
 	"context"
-	"fmt"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -260,45 +259,4 @@ func (e *engine) quarantine(c decision.Campaign) {
 	p := &campaignPlan{}
 	p.once.Do(func() {})
 	e.plans[c] = p
-}
-
-// Engine says by what a rule of a policy is evaluated.
-type Engine struct {
-	Rule   string
-	Native bool
-	// Why it is not native, with file and line, and what to write instead.
-	Why string
-}
-
-// Engines says of each rule of a policy by what it is evaluated, for a campaign
-// of the usual kind. Only what codb's own library says is tried; a policy's own
-// Rego is for workers.
-func (l *Library) Engines(p Policy) ([]Engine, error) {
-	own := p.Rego != ""
-	p.Rego = ""
-	var out []Engine
-	if len(p.Rules) > 0 {
-		i, err := NewInterpreter(l, []Policy{p})
-		if err != nil {
-			return nil, fmt.Errorf("find the engines of policy %s: %w", p.Name, err)
-		}
-		_, refused := newPlan(i, new(sync.Mutex), &usualCampaign)
-		for _, u := range p.Rules {
-			at := slices.IndexFunc(refused, func(r Refused) bool { return r.Rule == u.Name })
-			if at < 0 {
-				out = append(out, Engine{Rule: u.Name, Native: true})
-			} else {
-				out = append(out, Engine{Rule: u.Name, Why: refused[at].Why})
-			}
-		}
-	}
-	if own {
-		out = append(out, Engine{Rule: OwnRule, Why: "a policy's own Rego is evaluated by OPA in a process of its own; what a library rule can say is faster"})
-	}
-	return out, nil
-}
-
-var usualCampaign = decision.Campaign{
-	Name: "campaign", Namespace: "namespace", Brand: "brand", Purpose: "Marketing", PurposeClass: string(v1alpha1.ClassMarketing),
-	Channel: string(v1alpha1.ChannelEmail), Depth: string(v1alpha1.DepthBasic),
 }

@@ -173,7 +173,7 @@ func TestEngines(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, e := range got {
-		if e.Native != (e.Rule != OwnRule) || (e.Why == "") != e.Native {
+		if native := e.Engine == v1alpha1.EngineNative; native != (e.Rule != OwnRule) || (e.Why == "") != native {
 			t.Errorf("%+v", e)
 		}
 	}
