@@ -1,6 +1,7 @@
 package gate
 
 import (
+	"errors"
 	"io"
 	"net"
 	"strings"
@@ -64,7 +65,7 @@ func (r *road) carry(n int32, from, to net.Conn) {
 	for {
 		got, err := from.Read(buf)
 		if r.lost.Load() < n {
-			if _, werr := to.Write(buf[:got]); werr != nil || err == io.EOF {
+			if _, werr := to.Write(buf[:got]); werr != nil || errors.Is(err, io.EOF) {
 				_ = to.Close()
 				return
 			}
