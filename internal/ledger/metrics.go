@@ -22,7 +22,7 @@ func newMetrics(r prometheus.Registerer, sequence func() uint64) *metrics {
 	p.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "consent_ledger_sequence", Help: "Sequence of the ledger's latest record.",
 	}, func() float64 { return float64(sequence()) })
-	return &metrics{
+	m := &metrics{
 		records: p.NewCounterVec(prometheus.CounterOpts{
 			Name: "consent_ledger_records_total", Help: "Records that were to be appended, by what became of them: appended, duplicate, moved, conflict, full, failed.",
 		}, []string{"result"}),
@@ -35,6 +35,10 @@ func newMetrics(r prometheus.Registerer, sequence func() uint64) *metrics {
 			Buckets: []float64{1, 4, 16, 64, 256, 1024, 4096},
 		}),
 	}
+	for _, result := range []string{"appended", "duplicate", "moved", "conflict", "full", "failed"} {
+		m.records.WithLabelValues(result) // so that the first failure is an increase
+	}
+	return m
 }
 
 // file adds what only a ledger in a file has.
