@@ -20,7 +20,7 @@ import (
 
 //go:generate go run ../hack/chart
 
-//go:embed crd namespaces rbac admission webhook gate manager policy samples
+//go:embed crd namespaces rbac admission sender webhook gate manager policy samples
 var files embed.FS
 
 // Part is one folder of manifests.
@@ -36,7 +36,10 @@ const (
 	// suspended is refused instead of being suspended.
 	Admission Part = "admission/validating"
 	Mutation  Part = "admission/mutating"
-	Webhook   Part = "webhook"
+	// Sender is what pods get that draw permits, and, from Kubernetes 1.36 on,
+	// what puts it into Jobs that people make themselves.
+	Sender  Part = "sender"
+	Webhook Part = "webhook"
 	// Gate and Manager are the pods; codb standalone does without them.
 	Gate    Part = "gate"
 	Manager Part = "manager"
@@ -45,7 +48,7 @@ const (
 )
 
 // Installation lists the parts that make codb work, without samples.
-var Installation = []Part{CRDs, Namespaces, RBAC, Admission, Mutation, Webhook, Gate, Manager, Policy}
+var Installation = []Part{CRDs, Namespaces, RBAC, Admission, Mutation, Sender, Webhook, Gate, Manager, Policy}
 
 // Values are what the manifests leave open. The zero value means the names
 // that the manifests spell out.

@@ -14,6 +14,10 @@ const (
 	// namespace that it works for. It can't be changed once set.
 	LabelCampaign = Group + "/campaign"
 
+	// LabelRecipients on a Job or CronJob that people made repeats its Campaign's
+	// spec.recipients. With Permits, codb puts codb-run in front of its sender.
+	LabelRecipients = Group + "/recipients"
+
 	// LabelPolicy on a ControllerRevision names the CampaignPolicy whose text it
 	// keeps.
 	LabelPolicy = Group + "/policy"

@@ -23,6 +23,7 @@ import (
 	"github.com/codb-dev/codb/controllers/campaignpolicy"
 	"github.com/codb-dev/codb/controllers/consentreview"
 	"github.com/codb-dev/codb/controllers/customerconsent"
+	"github.com/codb-dev/codb/controllers/gateaddress"
 	"github.com/codb-dev/codb/controllers/posture"
 	"github.com/codb-dev/codb/internal/admission"
 	"github.com/codb-dev/codb/internal/certificate"
@@ -93,6 +94,7 @@ func assemble(ctx context.Context, mgr manager.Manager, cfg *rest.Config, o oper
 				return cmp.Or(inForce(ctx), admission.Gates(ctx, live, namespace))
 			},
 		},
+		&gateaddress.Reconciler{Client: mgr.GetClient()},
 		&customerconsent.Reconciler{Client: mgr.GetClient(), Clock: systemClock, Workers: 4},
 		&campaignpolicy.Reconciler{
 			Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Checker: d.sandbox, Library: d.library, Book: d.book,

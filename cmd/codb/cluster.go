@@ -18,6 +18,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/codb-dev/codb/api/v1alpha1"
+	"github.com/codb-dev/codb/controllers/gateaddress"
 	"github.com/codb-dev/codb/internal/gate"
 )
 
@@ -65,7 +66,7 @@ func serviceAccountToken(cfg *rest.Config, namespace, name string) (func(context
 }
 
 // gateConfigMap is where a gate says how to reach it.
-const gateConfigMap = "codb-gate"
+const gateConfigMap = gateaddress.Name
 
 // address is where a gate answers, and whose word for it is taken.
 type address struct{ url, ca string }

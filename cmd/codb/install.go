@@ -39,7 +39,7 @@ func installCommand() *cobra.Command {
 		if static != "" {
 			return writeStatic(values, static)
 		}
-		parts := []config.Part{config.CRDs, config.Namespaces, config.RBAC, config.Admission, config.Mutation, config.Webhook}
+		parts := []config.Part{config.CRDs, config.Namespaces, config.RBAC, config.Admission, config.Mutation, config.Sender, config.Webhook}
 		if policy {
 			parts = []config.Part{config.Policy}
 		}

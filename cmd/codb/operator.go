@@ -25,6 +25,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/webhook"
 
 	"github.com/codb-dev/codb/api/v1alpha1"
+	"github.com/codb-dev/codb/controllers/gateaddress"
 	"github.com/codb-dev/codb/internal/certificate"
 )
 
@@ -152,7 +153,7 @@ func newManager(cfg *rest.Config, o *operatorOptions) (manager.Manager, *certifi
 				&v1alpha1.CustomerConsent{}:  customers,
 				&v1alpha1.ConsentReview{}:    customers,
 				&appsv1.ControllerRevision{}: system,
-				&corev1.ConfigMap{}:          system,
+				&corev1.ConfigMap{}:          gateaddress.Cached,
 				&batchv1.Job{}:               workloads,
 				&batchv1.CronJob{}:           workloads,
 			},

@@ -96,7 +96,7 @@ func (u uninstaller) removeEverything(ctx context.Context) error {
 	if err := u.remove(ctx, config.Policy, config.CRDs); err != nil { // with all that is declared
 		return err
 	}
-	if err := u.remove(ctx, config.Mutation, config.Admission); err != nil {
+	if err := u.remove(ctx, config.Sender, config.Mutation, config.Admission); err != nil {
 		return err
 	}
 	if err := u.unlabel(ctx); err != nil {

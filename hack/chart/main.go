@@ -45,10 +45,11 @@ func write(dir string, templates map[string][]byte) error {
 // holds their campaigns.
 var kept = []config.Part{config.CRDs, config.Namespaces, config.Admission, config.Mutation}
 
+// mutates says whether the cluster is Kubernetes 1.36 or later.
+const mutates = `.Capabilities.APIVersions.Has "admissionregistration.k8s.io/v1/MutatingAdmissionPolicy"`
+
 // conditions say when a part is installed at all.
-var conditions = map[config.Part]string{
-	config.Mutation: `.Capabilities.APIVersions.Has "admissionregistration.k8s.io/v1/MutatingAdmissionPolicy"`,
-}
+var conditions = map[config.Part]string{config.Mutation: mutates}
 
 // when says the same of single objects.
 var when = map[string]string{
@@ -57,6 +58,9 @@ var when = map[string]string{
 	"NetworkPolicy default-deny":                ".Values.networkPolicies",
 	"NetworkPolicy codb-operator":               ".Values.networkPolicies",
 	"NetworkPolicy codb-gate":                   ".Values.networkPolicies",
+
+	"MutatingAdmissionPolicy campaign-permits.consent.codb.dev":        mutates,
+	"MutatingAdmissionPolicyBinding campaign-permits.consent.codb.dev": mutates,
 }
 
 // value is a field of an object that the installation chooses.
@@ -71,6 +75,8 @@ var values = []value{
 	{"Deployment codb-operator", "spec.template.spec.containers.0.image", ".Values.image.reference | quote"},
 	{"Deployment codb-operator", "spec.template.spec.containers.0.imagePullPolicy", ".Values.image.pullPolicy"},
 	{"Deployment codb-operator", "spec.template.spec.containers.0.resources", "toYaml .Values.operator.resources | nindent 10"},
+	{"PodTemplate codb-run", "template.spec.initContainers.0.image", ".Values.image.reference | quote"},
+	{"PodTemplate codb-run", "template.spec.initContainers.0.imagePullPolicy", ".Values.image.pullPolicy"},
 	{"StatefulSet codb-gate", "spec.template.spec.containers.0.image", ".Values.image.reference | quote"},
 	{"StatefulSet codb-gate", "spec.template.spec.containers.0.imagePullPolicy", ".Values.image.pullPolicy"},
 	{"StatefulSet codb-gate", "spec.template.spec.containers.0.resources", "toYaml .Values.gate.resources | nindent 10"},

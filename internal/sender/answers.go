@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"unicode"
 )
 
 // listen reads what became of people, until the sender says no more.
@@ -47,7 +48,13 @@ func discreet(detail string, secrets []string) string {
 			return "withheld: it named somebody"
 		}
 	}
-	return printable(detail, maxDetail)
+	ascii := strings.Map(func(r rune) rune {
+		if r > unicode.MaxASCII {
+			return '?'
+		}
+		return r
+	}, detail)
+	return printable(ascii, maxDetail)
 }
 
 // drainSender goes on reading after a fault, so that what is still said of

@@ -27,7 +27,7 @@ const (
 	// maxBatch is how many permits one request may name.
 	maxBatch = 1000
 	// answerTime is what an answer may take beyond the wait that was asked for.
-	answerTime = 15 * time.Second
+	answerTime = 20 * time.Second
 	// shortestPause and longestPause bound what Retry-After may ask for.
 	shortestPause, longestPause = 100 * time.Millisecond, time.Minute
 )
@@ -290,7 +290,7 @@ func printable(s string, most int) string {
 		return ' '
 	}, s)
 	if r := []rune(s); len(r) > most {
-		s = string(r[:most-1]) + "…"
+		s = string(r[:most-3]) + "..."
 	}
 	return s
 }

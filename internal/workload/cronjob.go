@@ -44,6 +44,8 @@ func (k *Keeper) unsafeCron(c *v1alpha1.Campaign, j *batchv1.CronJob, owned bool
 		return "its Jobs would look released: take codb's annotations out of spec.jobTemplate.metadata.annotations"
 	case ptr.Deref(template.Spec.ManagedBy, batchv1.JobControllerName) != batchv1.JobControllerName:
 		return "spec.jobTemplate.spec.managedBy is set, so that its Jobs need not heed suspend: take it off"
+	case c.Spec.DrawsPermits() && !getsToken(&template.Spec.Template.Spec):
+		return noToken
 	}
 	return k.unsafeQueue(&template.ObjectMeta)
 }

@@ -32,7 +32,11 @@ func (k *Keeper) Ensure(ctx context.Context, c *v1alpha1.Campaign) error {
 	if gone, err := k.retire(ctx, c, o); err != nil || !gone {
 		return err
 	}
-	want, err := workloadOf(c)
+	helper, err := k.helper(ctx, c)
+	if err != nil {
+		return err
+	}
+	want, err := workloadOf(c, helper)
 	if err != nil {
 		return err
 	}

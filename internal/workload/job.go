@@ -41,6 +41,9 @@ func (k *Keeper) runOf(c *v1alpha1.Campaign, j *batchv1.Job, crons []Cron, alive
 		return r // what has ended can't be unsafe
 	}
 	r.Unsafe = k.unsafeJob(j, r)
+	if r.Unsafe == "" && c.Spec.DrawsPermits() && !getsToken(&j.Spec.Template.Spec) {
+		r.Unsafe = noToken
+	}
 	r.Outdated = outdated(c, r.owned, j.Annotations)
 
 	owner := metav1.GetControllerOf(j)

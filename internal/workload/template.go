@@ -35,13 +35,14 @@ const (
 	maxLabel, cronSuffix = 63, 11
 )
 
-// workloadOf is the Job or CronJob that the campaign asks for, suspended.
-func workloadOf(c *v1alpha1.Campaign) (client.Object, error) {
+// workloadOf is the Job or CronJob that the campaign asks for, suspended, with
+// the helper in front of the sender where there is one.
+func workloadOf(c *v1alpha1.Campaign, helper *corev1.PodSpec) (client.Object, error) {
 	if t := c.Spec.Workload.CronJob; t != nil {
-		return cronJob(c, t)
+		return cronJob(c, t, helper)
 	}
 	if t := c.Spec.Workload.Job; t != nil {
-		spec, err := jobSpec(c, t)
+		spec, err := jobSpec(c, t, helper)
 		if err != nil {
 			return nil, err
 		}
@@ -51,11 +52,11 @@ func workloadOf(c *v1alpha1.Campaign) (client.Object, error) {
 	return nil, fmt.Errorf("%w: spec.workload is empty: set job or cronJob", ErrRefused)
 }
 
-func cronJob(c *v1alpha1.Campaign, t *v1alpha1.JobTemplate) (client.Object, error) {
+func cronJob(c *v1alpha1.Campaign, t *v1alpha1.JobTemplate, helper *corev1.PodSpec) (client.Object, error) {
 	if c.Spec.Schedule == nil || c.Spec.Schedule.Cron == "" {
 		return nil, fmt.Errorf("%w: spec.workload.cronJob needs spec.schedule.cron, for example 0 9 * * 1 for Mondays at nine", ErrRefused)
 	}
-	spec, err := jobSpec(c, t)
+	spec, err := jobSpec(c, t, helper)
 	if err != nil {
 		return nil, err
 	}
@@ -88,8 +89,8 @@ func cronJob(c *v1alpha1.Campaign, t *v1alpha1.JobTemplate) (client.Object, erro
 // jobSpec fills in what a marketer can't choose. Nothing restarts by itself
 // (backoffLimit 0, restartPolicy Never): a sender with a list of its own would
 // begin at the top again and contact people twice. A failure is for a person
-// to look at.
-func jobSpec(c *v1alpha1.Campaign, t *v1alpha1.JobTemplate) (*batchv1.JobSpec, error) {
+// to look at. A sender that draws permits has no list, and may be tried again.
+func jobSpec(c *v1alpha1.Campaign, t *v1alpha1.JobTemplate, helper *corev1.PodSpec) (*batchv1.JobSpec, error) {
 	pod, err := podSpec(t)
 	if err != nil {
 		return nil, err
@@ -108,6 +109,9 @@ func jobSpec(c *v1alpha1.Campaign, t *v1alpha1.JobTemplate) (*batchv1.JobSpec, e
 	if *spec.Completions > 1 {
 		// Numbered, so that each pod can take its own share: JOB_COMPLETION_INDEX.
 		spec.CompletionMode = ptr.To(batchv1.IndexedCompletion)
+	}
+	if helper != nil {
+		putInFront(helper, spec)
 	}
 	return spec, nil
 }

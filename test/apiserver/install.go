@@ -20,7 +20,7 @@ import (
 func (e *Env) Install(ctx context.Context, o Options) error {
 	parts := []config.Part{config.Namespaces, config.RBAC, config.Admission}
 	if !o.NoMutation {
-		parts = append(parts, config.Mutation)
+		parts = append(parts, config.Mutation, config.Sender)
 	}
 	objects, err := config.Objects(o.Values, parts...)
 	if err != nil {
