@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -84,7 +85,6 @@ func (k *Keeper) Release(ctx context.Context, c *v1alpha1.Campaign, o Observatio
 		}
 		job := &batchv1.CronJob{ObjectMeta: metav1.ObjectMeta{Namespace: c.Namespace, Name: cron.Name}}
 		notes := e.annotations()
-		notes[v1alpha1.AnnotationStopped] = nil
 		if err := k.patch(ctx, job, change{uid: cron.UID, version: cron.version, suspend: ptr.To(false), annotations: notes}); err != nil {
 			errs = append(errs, fmt.Errorf("release CronJob %s/%s: %w", c.Namespace, cron.Name, err))
 		}
@@ -98,12 +98,39 @@ func (e Evidence) annotations() map[string]any {
 		v1alpha1.AnnotationDecision:        e.Decision,
 		v1alpha1.AnnotationPolicyDigest:    e.PolicyDigest,
 		v1alpha1.AnnotationConsentRevision: e.ConsentRevision,
+		v1alpha1.AnnotationStopped:         nil, // CronJobs and what resumes
 	}
 }
 
 func (k *Keeper) stopJob(ctx context.Context, namespace string, run *Run, reason string) error {
 	job := &batchv1.Job{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: run.Name}}
-	return k.stop(ctx, job, "Job", run.UID, reason)
+	err := k.stop(ctx, job, "Job", run.UID, reason)
+	if err == nil || apierrors.IsConflict(err) {
+		return err
+	}
+	return errors.Join(err, k.cut(ctx, namespace, run))
+}
+
+// cut deletes the pods of a Job that can't be suspended. A webhook of somebody
+// else's on Jobs that is down, such as Kueue's, must not let them go on; the
+// Job itself is suspended as soon as that can be done.
+func (k *Keeper) cut(ctx context.Context, namespace string, run *Run) error {
+	var pods corev1.PodList
+	err := k.live().List(ctx, &pods, client.InNamespace(namespace), client.MatchingLabels{batchv1.ControllerUidLabel: string(run.UID)})
+	if err != nil {
+		return fmt.Errorf("list the pods of Job %s/%s: %w", namespace, run.Name, err)
+	}
+	var errs []error
+	for i := range pods.Items {
+		p := &pods.Items[i]
+		if !p.DeletionTimestamp.IsZero() {
+			continue
+		}
+		if err := k.Client.Delete(ctx, p, client.Preconditions{UID: &p.UID}); client.IgnoreNotFound(err) != nil {
+			errs = append(errs, fmt.Errorf("delete pod %s/%s: %w", namespace, p.Name, err))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 func (k *Keeper) stopCron(ctx context.Context, namespace string, cron *Cron, reason string) error {

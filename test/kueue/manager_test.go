@@ -28,6 +28,8 @@ import (
 // manager is Kueue's controller in a process of its own, with the rights that
 // its own manifests give it.
 type manager struct {
+	binary  string
+	probe   string // where it says that it is ready
 	command *exec.Cmd
 	dir     string
 	ended   chan struct{}
@@ -41,7 +43,7 @@ func startKueue(ctx context.Context, binary, manifests string) (*manager, error)
 	if err != nil {
 		return nil, err
 	}
-	m := &manager{dir: dir, ended: make(chan struct{})}
+	m := &manager{dir: dir}
 	if err := m.start(ctx, binary, manifests); err != nil {
 		return nil, errors.Join(fmt.Errorf("start Kueue: %w", err), m.log(), m.stop())
 	}
@@ -80,12 +82,19 @@ integrations: {frameworks: [batch/job]}
 	if err != nil {
 		return err
 	}
-	logs, err := os.Create(filepath.Join(m.dir, "log"))
+	m.binary, m.probe = binary, fmt.Sprintf("http://127.0.0.1:%d/readyz", ports[1])
+	return m.launch(ctx)
+}
+
+// launch starts the process, for the first time or again.
+func (m *manager) launch(ctx context.Context) error {
+	logs, err := os.OpenFile(filepath.Join(m.dir, "log"), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = logs.Close() }()
-	m.command = exec.Command(binary, "--config="+filepath.Join(m.dir, "config.yaml"), "--zap-log-level=2")
+	m.ended = make(chan struct{})
+	m.command = exec.Command(m.binary, "--config="+filepath.Join(m.dir, "config.yaml"), "--zap-log-level=2")
 	m.command.Env = append(os.Environ(), "KUBECONFIG="+filepath.Join(m.dir, "kubeconfig"))
 	m.command.Stdout, m.command.Stderr = logs, logs
 	if err := m.command.Start(); err != nil {
@@ -96,7 +105,7 @@ integrations: {frameworks: [batch/job]}
 		_ = m.command.Wait() // how it ended is in its log
 		close(m.ended)
 	}()
-	return m.ready(ctx, fmt.Sprintf("http://127.0.0.1:%d/readyz", ports[1]))
+	return m.ready(ctx, m.probe)
 }
 
 // install applies Kueue's own manifests, with webhooks that the apiserver
@@ -206,11 +215,17 @@ func (m *manager) log() error {
 	return fmt.Errorf("Kueue's log ends so: %s", raw[max(0, len(raw)-8192):])
 }
 
-func (m *manager) stop() error {
+// kill ends Kueue at once (-9).
+func (m *manager) kill() {
 	if m.command != nil {
 		_ = m.command.Process.Kill()
 		<-m.ended
+		m.command = nil
 	}
+}
+
+func (m *manager) stop() error {
+	m.kill()
 	return os.RemoveAll(m.dir)
 }
 

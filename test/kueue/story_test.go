@@ -27,6 +27,7 @@ func TestCampaignsInAQueue(t *testing.T) {
 	t.Run("ItWaitsForRoom", func(t *testing.T) { w.on(t).waitsForRoom() })
 	t.Run("WhatKueueTakesBackIsOver", func(t *testing.T) { w.on(t).takenBack() })
 	t.Run("AQueueThatKueueChooses", func(t *testing.T) { w.on(t).defaultQueue() })
+	t.Run("KueueIsDead", func(t *testing.T) { w.on(t).kueueIsDead() })
 	t.Run("CodbIsDead", func(t *testing.T) { w.on(t).codbIsDead() })
 }
 
@@ -131,6 +132,27 @@ func (w *world) defaultQueue() {
 	w.becomes("fourth", v1alpha1.CampaignAllowed, v1alpha1.WorkloadRunning)
 	w.delete(j)
 	w.delete(kueues("LocalQueue", w.ns, "default"))
+}
+
+// kueueIsDead: its webhooks refuse every change of a Job, a hold among them; the
+// pods are stopped all the same.
+func (w *world) kueueIsDead() {
+	w.customer("c-sixth", "sixth", false)
+	w.campaign("sixth", "sixth")
+	w.send("sixth")
+	w.becomes("sixth", v1alpha1.CampaignAllowed, v1alpha1.WorkloadRunning)
+	w.until("a pod", func() (bool, string) { n := w.pods("sixth"); return n == 1, fmt.Sprint(n) })
+	kueue.kill()
+	w.says("c-sixth", true)
+	w.until("its pod to be stopped", func() (bool, string) { n := w.running("sixth"); return n == 0, fmt.Sprint(n) })
+	if ptr.Deref(w.job("sixth").Spec.Suspend, false) {
+		w.Error("the Job could be suspended: nothing was in the way")
+	}
+	if err := kueue.launch(w.Context()); err != nil {
+		w.Fatal(err)
+	}
+	w.until("the Job to be suspended", func() (bool, string) { return ptr.Deref(w.job("sixth").Spec.Suspend, false), "" })
+	w.givenUp("sixth")
 }
 
 // codbIsDead: nobody is there to allow anything, and nothing starts.

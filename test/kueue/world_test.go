@@ -256,6 +256,21 @@ func (w *world) pods(job string) int {
 	return len(pods.Items)
 }
 
+// running counts the pods that were not told to stop.
+func (w *world) running(job string) (n int) {
+	w.Helper()
+	var pods corev1.PodList
+	if err := env.Client.List(w.Context(), &pods, client.InNamespace(w.ns), client.MatchingLabels{batchv1.JobNameLabel: job}); err != nil {
+		w.Fatal(err)
+	}
+	for i := range pods.Items {
+		if pods.Items[i].DeletionTimestamp.IsZero() {
+			n++
+		}
+	}
+	return n
+}
+
 func (w *world) create(o client.Object) {
 	w.Helper()
 	if err := env.Client.Create(w.Context(), o); err != nil {
