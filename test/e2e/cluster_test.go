@@ -142,10 +142,15 @@ func (c *cluster) held(t *testing.T, job string) {
 	}
 }
 
-// leader is the pod of the operator that decides.
-func (c *cluster) leader() string {
-	out, _ := c.run("-n", "codb-system", "get", "lease", "codb-operator", "-o", "jsonpath={.spec.holderIdentity}")
-	pod, _, _ := strings.Cut(out, "_")
+// leader is the pod of the operator that decides, once there is one, and it is
+// not the pod of that name.
+func (c *cluster) leader(t *testing.T, not string) (pod string) {
+	t.Helper()
+	c.wait(t, 90*time.Second, "a leader", func() (bool, string) {
+		holder, err := c.run("-n", "codb-system", "get", "lease", "codb-operator", "-o", "jsonpath={.spec.holderIdentity}")
+		pod, _, _ = strings.Cut(holder, "_")
+		return err == nil && pod != "" && pod != not, holder
+	})
 	return pod
 }
 

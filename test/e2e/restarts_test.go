@@ -55,7 +55,7 @@ func (c *cluster) everythingRestarts(t *testing.T) {
 	working.Go(func() { f.Flip(ctx, flips, 6*time.Second) })
 
 	for _, kill := range []func(*testing.T){
-		func(t *testing.T) { c.killPod(t, c.leader()) },
+		func(t *testing.T) { c.killPod(t, c.leader(t, "")) },
 		func(t *testing.T) { c.control(t, "restart-component", "--name", c.name, "kube-apiserver") },
 		func(t *testing.T) { c.killPod(t, "codb-gate-0") },
 		func(t *testing.T) { c.control(t, "restart-component", "--name", c.name, "etcd") },
