@@ -7,6 +7,7 @@ cd "$(dirname "$0")/.."
 state=${XDG_STATE_HOME:-$HOME/.local/state}/codb/demo
 name=${CODB_DEMO_NAME:-codb-demo}
 customers=${CODB_DEMO_CUSTOMERS:-2000}
+gate='' # empty: where it says that it is
 bold='' dim='' plain=''
 if [ -t 1 ] && [ -z "${NO_COLOR:-}" ]; then bold=$'\e[1m' dim=$'\e[2m' plain=$'\e[0m'; fi
 
@@ -46,7 +47,12 @@ install_as_pods() { # the image that is running is left alone
 		kubectl -n codb-system rollout status --timeout=180s "$each" >/dev/null || { codb_log >&2; return 1; }
 	done
 	show -n codb-system get pods
-	kubectl wait --for=create --timeout=60s campol/baseline >/dev/null
+	until_true 60 "the operator to make its baseline policy" kubectl get campol/baseline
+	# The import runs here, where Services are not to be reached.
+	kubectl -n codb-system port-forward svc/codb-gate :443 >"$state/forward.log" 2>&1 &
+	trap "kill $! 2>/dev/null || true" EXIT
+	until_true 30 "kubectl to forward the gate's port" grep -q '^Forwarding from 127' "$state/forward.log"
+	gate=$(sed -n 's|^Forwarding from \(127.0.0.1:[0-9]*\) .*|https://\1|p' "$state/forward.log")
 }
 install_beside() {
 	bin/codb install
@@ -69,6 +75,17 @@ until_true() { # seconds, what is waited for, command
 }
 verdict() { [ "$(kubectl -n acme-marketing get camp "$1" -o 'jsonpath={.status.verdict}/{.status.workload}')" = "$2" ]; }
 
+# What one demo brought up, the next one takes, and "down" takes down, also when
+# Docker has come or gone since.
+if [ -f "$state/cluster" ]; then
+	was=$(cat "$state/cluster")
+	if [ "${CODB_CLUSTER:-$was}" != "$was" ]; then
+		echo "the demo is on its $was cluster, not on $CODB_CLUSTER: run make demo-down first, without CODB_CLUSTER" >&2
+		exit 1
+	fi
+	export CODB_CLUSTER=$was
+fi
+
 if [ "${1:-}" = down ]; then
 	stop_codb
 	go run ./hack/up down "$name"
@@ -81,8 +98,11 @@ mkdir -p "$state"
 stop_codb
 
 say "A cluster: the best that this machine allows"
-eval "$(go run ./hack/up up "$name" | sed 's/^/export /')"
-export PATH=$(go -C hack/cluster run . assets):$PATH
+where=$(go run ./hack/up up "$name") # on a line of its own: eval would hide that it failed
+eval "$(sed 's/^/export /' <<<"$where")"
+echo "$CODB_CLUSTER" >"$state/cluster"
+tools=$(go -C hack/cluster run . assets --only kubectl)
+export PATH=$tools:$PATH
 show version -o json | awk -F'"' '/"gitVersion"/ {v=$4} END {print "Kubernetes " v}'
 nodes=$(kubectl get nodes -o name | wc -l)
 [ "$nodes" -gt 0 ] || echo "There is no node here: workloads are held and released all the same, their pods stay Pending."
@@ -105,7 +125,7 @@ kubectl delete --ignore-not-found -f hack/demo/campaigns.yaml >/dev/null
 
 say "$customers customers of a real bank's campaign, with the calls they had (test/data/README.md)"
 [ -f "$state/as-of" ] || date -u +%F >"$state/as-of" # a second import must say the same of the past
-bin/codb import bank --limit "$customers" --profile demo --brand acme --as-of "$(cat "$state/as-of")"
+bin/codb import bank --limit "$customers" --profile demo --brand acme --as-of "$(cat "$state/as-of")" --gate "$gate"
 show -n codb-customers get cc | sed -n 1,7p # head would close the pipe
 
 say "A marketer submits four campaigns"

@@ -7,25 +7,20 @@
 //
 // With CODB_CLUSTER=current it takes the current context's cluster; where a
 // Docker engine answers it makes one with kind; else hack/cluster builds one.
+// CODB_KIND_NODE_IMAGE replaces the node image that kind pulls, for a machine
+// that reaches no registry but its own.
 // "up load NAME TAR" gives that cluster's nodes an image; it fails where there
 // is no node, or none that is ours.
 package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
-
-	"sigs.k8s.io/kind/pkg/cluster"
-	"sigs.k8s.io/kind/pkg/cluster/nodeutils"
-	"sigs.k8s.io/kind/pkg/cmd"
 )
 
 func main() {
@@ -42,33 +37,52 @@ func main() {
 	}
 }
 
+// way is one of the ways to a cluster.
+type way struct {
+	up   func(name string) error
+	load func(name, image string) error
+	down func(name string) error
+}
+
+var ways = map[string]way{
+	"current": {current, notOurs, keep},
+	"kind":    {kindUp, kindLoad, kindDown},
+	"local":   {localUp, localLoad, localDown},
+}
+
 func run(verb, name string, args []string) error {
-	kind := choose()
+	kind, err := choose()
+	if err != nil {
+		return err
+	}
 	switch verb {
 	case "load":
 		if len(args) != 4 {
 			return fmt.Errorf("takes the cluster's name and an image's tar")
 		}
-		return map[string]func(string, string) error{"current": notOurs, "kind": kindLoad, "local": localLoad}[kind](name, args[3])
+		return ways[kind].load(name, args[3])
 	case "up":
-		return map[string]func(string) error{"current": current, "kind": kindUp, "local": localUp}[kind](name)
+		return ways[kind].up(name)
 	case "down":
-		return map[string]func(string) error{"current": keep, "kind": kindDown, "local": localDown}[kind](name)
+		return ways[kind].down(name)
 	}
 	return fmt.Errorf("%q is neither up, load nor down", verb)
 }
 
 // choose takes what the user said, then Docker, then what needs nothing.
-func choose() string {
-	if c := os.Getenv("CODB_CLUSTER"); c == "current" || c == "kind" || c == "local" {
-		return c
+func choose() (string, error) {
+	if c := os.Getenv("CODB_CLUSTER"); c != "" {
+		if _, known := ways[c]; !known {
+			return "", fmt.Errorf("CODB_CLUSTER is %q; it may be current, kind or local", c)
+		}
+		return c, nil
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
 	if exec.CommandContext(ctx, "docker", "info", "--format", "{{.ServerVersion}}").Run() == nil {
-		return "kind"
+		return "kind", nil
 	}
-	return "local"
+	return "local", nil
 }
 
 func current(string) error {
@@ -93,74 +107,8 @@ func keep(string) error {
 	return nil
 }
 
-func kindUp(name string) error {
-	provider := cluster.NewProvider(cluster.ProviderWithDocker(), cluster.ProviderWithLogger(cmd.NewLogger()))
-	names, err := provider.List()
-	if err != nil {
-		return fmt.Errorf("list kind clusters: %w", err)
-	}
-	if !slices.Contains(names, name) {
-		if err := provider.Create(name, cluster.CreateWithWaitForReady(3*time.Minute)); err != nil {
-			return fmt.Errorf("create kind cluster %s: %w", name, err)
-		}
-	}
-	dir, err := os.UserCacheDir()
-	if err != nil {
-		return err
-	}
-	path := filepath.Join(dir, "codb", "kind-"+name+".kubeconfig")
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return err
-	}
-	if err := provider.ExportKubeConfig(name, path, false); err != nil {
-		return fmt.Errorf("write kubeconfig of kind cluster %s: %w", name, err)
-	}
-	host, err := gateway()
-	if err != nil {
-		return err
-	}
-	return say(path, "kind", host)
-}
-
-func kindLoad(name, image string) error {
-	provider := cluster.NewProvider(cluster.ProviderWithDocker())
-	all, err := provider.ListInternalNodes(name)
-	if err != nil {
-		return fmt.Errorf("list the nodes of kind cluster %s: %w", name, err)
-	}
-	for _, node := range all {
-		f, err := os.Open(image)
-		if err != nil {
-			return err
-		}
-		err = nodeutils.LoadImageArchive(node, f)
-		if err := errors.Join(err, f.Close()); err != nil {
-			return fmt.Errorf("load %s: %w", image, err)
-		}
-	}
-	return nil
-}
-
 func notOurs(string, string) error {
 	return fmt.Errorf("the cluster is yours: push the image to a registry that it pulls from")
-}
-
-// gateway is this machine's address on kind's Docker network.
-func gateway() (string, error) {
-	out, err := exec.Command("docker", "network", "inspect", "kind", "-f", "{{range .IPAM.Config}}{{.Gateway}} {{end}}").Output()
-	if err != nil {
-		return "", fmt.Errorf("find this machine's address on kind's network: %w", err)
-	}
-	for _, f := range strings.Fields(string(out)) {
-		if ip := net.ParseIP(f); ip != nil && ip.To4() != nil {
-			return f, nil
-		}
-	}
-	return "", fmt.Errorf("kind's network has no IPv4 gateway: %q", out)
-}
-
-func kindDown(name string) error {
-	return cluster.NewProvider(cluster.ProviderWithDocker()).Delete(name, "")
 }
 
 func localUp(name string) error {
@@ -200,6 +148,6 @@ func say(kubeconfig, kind, host string) error {
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Printf("KUBECONFIG=%s\nCODB_CLUSTER=%s\nCODB_HOST=%s\n", abs, kind, host)
+	_, err = fmt.Printf("KUBECONFIG='%s'\nCODB_CLUSTER=%s\nCODB_HOST=%s\n", abs, kind, host)
 	return err
 }
