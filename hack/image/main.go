@@ -1,5 +1,6 @@
-// Command image builds codb's image without Docker: one static binary and its
-// bill of materials on an empty base, byte for byte the same from the same
+// Command image builds codb's image without Docker: two static programs, codb
+// and the codb-run that campaigns' pods get, and their bill of materials on an
+// empty base, byte for byte the same from the same
 // source. It talks to no registry.
 package main
 
@@ -42,32 +43,40 @@ func build(o options) (string, error) {
 		return "", err
 	}
 	defer os.RemoveAll(dir)
-	binary := filepath.Join(dir, "codb")
-	if err := compile(o, binary); err != nil {
-		return "", err
+	var binaries []string
+	var content []file
+	for _, program := range programs {
+		binary := filepath.Join(dir, program)
+		if err := compile(o, program, binary); err != nil {
+			return "", err
+		}
+		raw, err := os.ReadFile(binary)
+		if err != nil {
+			return "", err
+		}
+		binaries, content = append(binaries, binary), append(content, file{program, raw, 0o755})
 	}
-	bill, err := materials(binary)
+	bill, err := materials(binaries)
 	if err != nil {
-		return "", fmt.Errorf("list the binary's materials: %w", err)
+		return "", fmt.Errorf("list the programs' materials: %w", err)
 	}
 	if err := os.WriteFile(filepath.Join(o.out, "codb.spdx.json"), bill, 0o644); err != nil {
 		return "", err
 	}
-	program, err := os.ReadFile(binary)
-	if err != nil {
-		return "", err
-	}
-	return pack(o, program, bill)
+	return pack(o, append(content, file{"sbom.spdx.json", bill, 0o644}))
 }
+
+// programs are what the image holds; the first is what it runs.
+var programs = []string{"codb", "codb-run"}
 
 // compile leaves out whatever differs between two machines: paths, the state
 // of version control, C libraries, flags of the environment.
-func compile(o options, binary string) error {
-	c := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w -buildid=", "-o", binary, "./cmd/codb")
+func compile(o options, program, binary string) error {
+	c := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w -buildid=", "-o", binary, "./cmd/"+program)
 	c.Dir = o.root
 	c.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH="+o.arch, "GOFLAGS=", "GOWORK=off", "GOAMD64=v1", "GOARM64=v8.0", "GOEXPERIMENT=")
 	if out, err := c.CombinedOutput(); err != nil {
-		return fmt.Errorf("go build ./cmd/codb in %s: %w\n%s", o.root, err, out)
+		return fmt.Errorf("go build ./cmd/%s in %s: %w\n%s", program, o.root, err, out)
 	}
 	return nil
 }

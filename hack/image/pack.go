@@ -19,15 +19,12 @@ import (
 const user = "65532:65532"
 
 // pack writes dist/codb.tar as docker load, ctr and kind read it.
-func pack(o options, program, bill []byte) (string, error) {
+func pack(o options, entries []file) (string, error) {
 	tag, err := name.NewTag(o.tag)
 	if err != nil {
 		return "", fmt.Errorf("--tag: %w", err)
 	}
-	content, err := files(
-		file{"codb", program, 0o755},
-		file{"sbom.spdx.json", bill, 0o644},
-	)
+	content, err := files(entries)
 	if err != nil {
 		return "", err
 	}
@@ -82,7 +79,7 @@ type file struct {
 
 // files is a tar without times, owners and names of users, so that the same
 // content is the same archive.
-func files(entries ...file) ([]byte, error) {
+func files(entries []file) ([]byte, error) {
 	var buf bytes.Buffer
 	w := tar.NewWriter(&buf)
 	for _, e := range entries {

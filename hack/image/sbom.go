@@ -6,47 +6,73 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"path/filepath"
 	"runtime/debug"
 	"strconv"
 	"strings"
 	"time"
 )
 
-// materials lists what was linked into the binary, as SPDX 2.3: it asks the
-// binary itself, so the list can't differ from what runs.
-func materials(binary string) ([]byte, error) {
+// materials lists what was linked into the programs, as SPDX 2.3: it asks the
+// programs themselves, so the list can't differ from what runs.
+func materials(binaries []string) ([]byte, error) {
+	doc := document{
+		SPDXVersion: "SPDX-2.3", DataLicense: "CC0-1.0", SPDXID: "SPDXRef-DOCUMENT", Name: "codb",
+		Creation: creation{Created: created().Format(time.RFC3339), Creators: []string{"Tool: codb-hack-image"}},
+	}
+	known := map[string]string{} // ids of modules that are listed
+	sums := sha256.New()
+	for _, binary := range binaries {
+		sum, err := doc.add(binary, known)
+		if err != nil {
+			return nil, err
+		}
+		fmt.Fprint(sums, sum)
+	}
+	doc.Namespace = fmt.Sprintf("https://github.com/codb-dev/codb/sbom/%x", sums.Sum(nil))
+	out, err := json.MarshalIndent(doc, "", "  ")
+	return append(out, '\n'), err
+}
+
+// add lists a program, and the modules in it that are not listed yet.
+func (d *document) add(binary string, known map[string]string) (string, error) {
 	info, err := buildinfo.ReadFile(binary)
 	if err != nil {
-		return nil, err
+		return "", err
 	}
 	raw, err := os.ReadFile(binary)
 	if err != nil {
-		return nil, err
+		return "", err
 	}
 	sum := fmt.Sprintf("%x", sha256.Sum256(raw))
-	doc := document{
-		SPDXVersion: "SPDX-2.3", DataLicense: "CC0-1.0", SPDXID: "SPDXRef-DOCUMENT", Name: "codb",
-		Namespace: "https://github.com/codb-dev/codb/sbom/" + sum,
-		Creation:  creation{Created: created().Format(time.RFC3339), Creators: []string{"Tool: codb-hack-image"}},
+	program := module("SPDXRef-"+filepath.Base(binary), &info.Main)
+	program.Name = info.Path
+	program.Purpose = "APPLICATION"
+	program.Checksums = []checksum{{"SHA256", sum}}
+	d.Packages = append(d.Packages, program)
+	d.relate("SPDXRef-DOCUMENT", "DESCRIBES", program.SPDXID)
+	compiler := described("", "stdlib", strings.TrimPrefix(info.GoVersion, "go"))
+	for _, p := range append([]spdxPackage{compiler}, modules(info.Deps)...) {
+		key := p.Name + "@" + p.Version
+		if known[key] == "" {
+			known[key] = "SPDXRef-module-" + strconv.Itoa(len(known)+1)
+			p.SPDXID = known[key]
+			d.Packages = append(d.Packages, p)
+		}
+		d.relate(program.SPDXID, "DEPENDS_ON", known[key])
 	}
-	main := module("SPDXRef-codb", &info.Main)
-	main.Purpose = "APPLICATION"
-	main.Checksums = []checksum{{"SHA256", sum}}
-	doc.Packages = append(doc.Packages, main)
-	doc.relate("SPDXRef-DOCUMENT", "DESCRIBES", main.SPDXID)
-	compiler := described("SPDXRef-go", "stdlib", strings.TrimPrefix(info.GoVersion, "go"))
-	doc.Packages = append(doc.Packages, compiler)
-	doc.relate(main.SPDXID, "DEPENDS_ON", compiler.SPDXID)
-	for i, m := range info.Deps {
+	return sum, nil
+}
+
+func modules(deps []*debug.Module) []spdxPackage {
+	var all []spdxPackage
+	for _, m := range deps {
 		if m.Replace != nil {
 			m = m.Replace
 		}
-		p := module("SPDXRef-module-"+strconv.Itoa(i+1), m)
-		doc.Packages = append(doc.Packages, p)
-		doc.relate(main.SPDXID, "DEPENDS_ON", p.SPDXID)
+		all = append(all, module("", m))
 	}
-	out, err := json.MarshalIndent(doc, "", "  ")
-	return append(out, '\n'), err
+	return all
 }
 
 // created is the time that a release sets for reproducible builds, or none.
