@@ -23,12 +23,8 @@ type everybody struct{}
 func (everybody) Admit(context.Context, string, string) (string, error) { return "operator", nil }
 
 // followers returns what makes operators that follow one ledger.
-func followers(t *testing.T, now time.Time) func() past {
+func followers(t *testing.T, store ledger.Store, now time.Time, change ...func(*gate.ClientOptions)) func() past {
 	t.Helper()
-	store, err := ledger.Open(filepath.Join(t.TempDir(), "contacts.db"), ledger.Options{Clock: func() time.Time { return now }})
-	if err != nil {
-		t.Fatal(err)
-	}
 	ctx, cancel := context.WithCancel(t.Context())
 	listener, err := gate.Listen(ctx, gate.ListenOptions{Address: "127.0.0.1:0"})
 	if err != nil {
@@ -45,9 +41,13 @@ func followers(t *testing.T, now time.Time) func() past {
 		}
 	})
 	return func() past {
-		c, err := gate.NewClient(gate.ClientOptions{
+		o := gate.ClientOptions{
 			URL: listener.URL(), CA: listener.CA(), Token: func(context.Context) (string, error) { return "token", nil },
-		})
+		}
+		for _, f := range change {
+			f(&o)
+		}
+		c, err := gate.NewClient(o)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -65,7 +65,11 @@ func followers(t *testing.T, now time.Time) func() past {
 // contacted meanwhile it writes nothing, and looks again.
 func TestAPausedLeaderTakesNoPlaceUnderACap(t *testing.T) {
 	noon := time.Date(2026, 3, 2, 12, 0, 0, 0, time.UTC)
-	operator := followers(t, noon)
+	store, err := ledger.Open(filepath.Join(t.TempDir(), "contacts.db"), ledger.Options{Clock: func() time.Time { return noon }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	operator := followers(t, store, noon)
 	paused, leads := operator(), operator()
 	decided := paused.Position()
 	release := func(p past, run types.UID, seen contacts.Position, principals ...string) error {

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -35,7 +33,7 @@ type gateOptions struct {
 	probes    string
 	secret    string
 	life      time.Duration
-	dir       string
+	ledger    ledgerOptions
 	customers string
 	metrics   string
 	sandboxes int
@@ -44,18 +42,7 @@ type gateOptions struct {
 func (o *gateOptions) register(c *cobra.Command, prefix string) {
 	f := c.Flags()
 	f.StringVar(&o.address, prefix+"address", "127.0.0.1:0", "where the gate listens; port 0: a free one")
-	f.StringVar(&o.dir, "data", defaultData(), "folder of the contact ledger")
-}
-
-func defaultData() string {
-	if dir := os.Getenv("XDG_STATE_HOME"); dir != "" {
-		return filepath.Join(dir, "codb", "ledger")
-	}
-	home, err := os.UserHomeDir()
-	if err != nil {
-		return "ledger"
-	}
-	return filepath.Join(home, ".local", "state", "codb", "ledger")
+	o.ledger.register(f)
 }
 
 func gateCommand() *cobra.Command {
@@ -157,7 +144,7 @@ func assembleGate(ctx context.Context, mgr manager.Manager, cfg *rest.Config, g 
 
 // servedGate is a gate with its ledger, ready to answer.
 type servedGate struct {
-	store    *ledger.File
+	store    ledger.Store
 	server   *gate.Server
 	desk     *gate.Desk // nil: it gives no permits
 	listener *gate.Listener
@@ -177,10 +164,7 @@ func openGate(ctx context.Context, cfg *rest.Config, o gateOptions) (_ *servedGa
 	if err != nil {
 		return nil, err
 	}
-	if err := os.MkdirAll(o.dir, 0o700); err != nil {
-		return nil, fmt.Errorf("make the ledger's folder: %w", err)
-	}
-	store, err := ledger.Open(filepath.Join(o.dir, "contacts.db"), ledger.Options{Metrics: metrics.Registry})
+	store, err := o.ledger.open(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -230,5 +214,6 @@ func (g *servedGate) Start(ctx context.Context) error {
 	return errors.Join(g.server.Serve(ctx, g.listener), g.store.Close())
 }
 
-// NeedLeaderElection says no: the ledger's own lock keeps a second gate out.
+// NeedLeaderElection says no: a ledger in a file has a lock of its own that keeps
+// a second gate out, and one in a database takes any number of them.
 func (g *servedGate) NeedLeaderElection() bool { return false }

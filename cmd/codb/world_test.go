@@ -73,7 +73,7 @@ func startCodb(ctx context.Context, stopped chan<- error) error {
 	if err != nil {
 		return err
 	}
-	served, err := openGate(ctx, own, gateOptions{address: "127.0.0.1:0", dir: dir, customers: v1alpha1.CustomersNamespace})
+	served, err := openGate(ctx, own, gateOptions{address: "127.0.0.1:0", ledger: ledgerOptions{dir: dir}, customers: v1alpha1.CustomersNamespace})
 	if err != nil {
 		return err
 	}
