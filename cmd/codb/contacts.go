@@ -42,6 +42,11 @@ func (p past) Current(ctx context.Context) error {
 // Healthy is nil while the ledger can be read.
 func (p past) Healthy() error { return p.gate.Healthy() }
 
+// Progress is how far a Job has come that draws permits.
+func (p past) Progress(c, job types.UID) contacts.Progress {
+	return p.projection.Progress(contacts.Run{UID: string(c), Job: string(job)})
+}
+
 // Changed is closed when the views learn something.
 func (p past) Changed() <-chan struct{} {
 	_, moved := p.projection.Moved()

@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -28,8 +27,8 @@ func (r *Reconciler) enforce(ctx context.Context, c *v1alpha1.Campaign, l *look)
 	if l.over {
 		return nil
 	}
-	r.heedGate(l)
-	if !l.outcome.Runs() || stopped(c) {
+	r.heedGate(c, l)
+	if !l.runs(c) || stopped(c) {
 		// What may not run is stopped first, whatever goes wrong with the rest.
 		return errors.Join(r.hold(ctx, c, l), r.make(ctx, c, l), r.record(ctx, c, l))
 	}
@@ -65,9 +64,10 @@ func (r *Reconciler) make(ctx context.Context, c *v1alpha1.Campaign, l *look) er
 }
 
 // heedGate keeps what does not run yet from running while caps are unknown.
-// What runs goes on: its contacts were recorded before it was released.
-func (r *Reconciler) heedGate(l *look) {
-	if err := r.Contacts.Healthy(); err != nil && l.outcome.Runs() && len(l.seen.Active()) == 0 {
+// What runs goes on: its contacts were recorded before it was released, or else
+// it can't draw permits and waits, which the answer must say.
+func (r *Reconciler) heedGate(c *v1alpha1.Campaign, l *look) {
+	if err := r.Contacts.Healthy(); err != nil && l.runs(c) && (len(l.seen.Active()) == 0 || c.Spec.DrawsPermits()) {
 		n := l.outcome.Counts
 		l.outcome = decision.Refuse(v1alpha1.CampaignHeld, v1alpha1.ReasonGateUnreachable, errGate.Error()+": "+err.Error(), time.Time{})
 		l.outcome.Counts = n
@@ -86,6 +86,9 @@ func (r *Reconciler) hold(ctx context.Context, c *v1alpha1.Campaign, l *look) er
 	mode := c.Spec.OnWithdrawal
 	if l.outcome.Withdrawn || l.outcome.Code == v1alpha1.CodeHoldRequested {
 		mode = v1alpha1.OnWithdrawalSuspend
+	}
+	if l.outcome.Code == v1alpha1.ReasonGateUnreachable {
+		mode = v1alpha1.OnWithdrawalFinish // nobody is contacted without the gate; it will be back
 	}
 	ran := l.seen.State == v1alpha1.WorkloadRunning
 	if err := r.Keeper.Hold(ctx, c, l.seen, mode, l.outcome.Code); err != nil {
@@ -115,7 +118,7 @@ func (r *Reconciler) release(ctx context.Context, c *v1alpha1.Campaign, l *look)
 	if len(l.seen.Active()) > 0 || l.over {
 		return nil // it was released meanwhile
 	}
-	if !l.outcome.Runs() {
+	if !l.runs(c) {
 		return errors.Join(r.hold(ctx, c, l), r.record(ctx, c, l))
 	}
 	if !l.seen.Releasable() || len(l.seen.Unsafe()) > 0 {
@@ -124,8 +127,11 @@ func (r *Reconciler) release(ctx context.Context, c *v1alpha1.Campaign, l *look)
 	if err := r.record(ctx, c, l); err != nil {
 		return err
 	}
-	one := only(l.seen)
+	one := l.seen.First()
 	for _, run := range one.Runs {
+		if c.Spec.DrawsPermits() {
+			break // whoever is contacted is recorded one by one
+		}
 		if err := r.Contacts.Record(ctx, released(c, l, run.UID)); err != nil {
 			return fmt.Errorf("record the contacts of run %s: %w", run.Name, err)
 		}
@@ -186,7 +192,7 @@ func (r *Reconciler) lookBehindFence(ctx context.Context, c *v1alpha1.Campaign) 
 	}
 	l, err := r.look(ctx, c, r.LiveKeeper, r.Clock.Now().UTC().Truncate(time.Second))
 	if err == nil {
-		r.heedGate(l)
+		r.heedGate(c, l)
 	}
 	return l, err
 }
@@ -249,20 +255,6 @@ func released(c *v1alpha1.Campaign, l *look, run types.UID) Released {
 		At: l.now, Seen: l.contacts, Run: run, Campaign: l.campaign, UID: c.UID, Generation: c.Generation,
 		Principals: l.answers.Targeted(), PolicyDigest: l.policyDigest, ConsentRevision: l.revision,
 	}
-}
-
-// only keeps the first run that waits, and the CronJobs: a schedule may go on
-// ticking, but one run at a time contacts people.
-func only(seen workload.Observation) workload.Observation {
-	i := slices.IndexFunc(seen.Runs, func(run workload.Run) bool {
-		return run.State == v1alpha1.WorkloadSuspended && !run.Released && run.Unsafe == "" && run.Outdated == ""
-	})
-	if i < 0 {
-		seen.Runs = nil
-	} else {
-		seen.Runs = seen.Runs[i : i+1]
-	}
-	return seen
 }
 
 func stamp(t time.Time) *metav1.Time {

@@ -38,6 +38,9 @@ type look struct {
 	// its time stands.
 	over bool
 
+	// progress of the run that draws permits; nil: there is none.
+	progress *v1alpha1.PermitCounts
+
 	// again is when to look anew although no answer changes by itself; zero: not
 	// at all.
 	again time.Duration
@@ -51,6 +54,7 @@ func (r *Reconciler) look(ctx context.Context, c *v1alpha1.Campaign, keeper *wor
 		return l, err
 	}
 	if l.over = finished(c, l.seen); l.over {
+		r.last(c, l)
 		return l, nil
 	}
 	brand := &v1alpha1.Brand{}
@@ -105,7 +109,7 @@ func (r *Reconciler) ask(ctx context.Context, c *v1alpha1.Campaign, brand *v1alp
 		Key: key(c, class, l.policyDigest), Runs: fmt.Sprint(open, active), Now: l.now, Campaign: l.campaign,
 		Audience: &c.Spec.Audience, Judge: r.Metrics.measured(judge), Records: r.Consents, Ledger: r.Contacts.View(c.UID, open),
 	}
-	if len(active) > 0 {
+	if len(active) > 0 && !c.Spec.DrawsPermits() { // who draws permits has no list that anybody could have left
 		asked.Running = r.Contacts.View(c.UID, active)
 	}
 	tally, err := e.Refresh(ctx, asked)
@@ -113,6 +117,7 @@ func (r *Reconciler) ask(ctx context.Context, c *v1alpha1.Campaign, brand *v1alp
 		return err
 	}
 	l.outcome = decision.Sum(tally, thresholds(set), staleAt)
+	r.permits(c, l, e)
 	return nil
 }
 
@@ -180,7 +185,7 @@ func once(c *v1alpha1.Campaign) bool { return c.Spec.Workload != nil && c.Spec.W
 // stopped says whether this very run was released and then stopped: running it
 // again would contact people twice.
 func stopped(c *v1alpha1.Campaign) bool {
-	return once(c) && releasedBefore(c) && c.Status.Released.StoppedAt != nil
+	return once(c) && !c.Spec.DrawsPermits() && releasedBefore(c) && c.Status.Released.StoppedAt != nil
 }
 
 // key names everything that answers depend on besides customers and time.

@@ -63,6 +63,8 @@ type Contacts interface {
 	Current(ctx context.Context) error
 	// Healthy is nil while the ledger can be read.
 	Healthy() error
+	// Progress is how far a Job has come that draws permits.
+	Progress(campaign, job types.UID) contacts.Progress
 	// Record writes one contact for each principal; the same run and principal
 	// are written once, however often it is called. It is ErrMoved when the ledger
 	// has news of one of them that the decision did not know.
@@ -112,6 +114,7 @@ type Reconciler struct {
 type evaluation struct {
 	mu sync.Mutex
 	audience.Evaluation
+	progress shown
 }
 
 // errNotYet says that codb is still reading the world.
@@ -139,7 +142,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	look.before = before
 	if err == nil {
 		err = errors.Join(r.enforce(ctx, c, look), r.Keeper.Dequeue(ctx, c, look.seen))
-	} else if len(look.seen.Active()) > 0 && r.refused(ctx, c, look) {
+	} else if len(look.seen.Active()) > 0 && !c.Spec.DrawsPermits() && r.refused(ctx, c, look) {
 		// Nobody can be asked, but a no needs no interpreter.
 		look.outcome.Withdrawn, look.outcome.Code = true, heldWithdrawn
 		err = errors.Join(err, r.hold(ctx, c, look))

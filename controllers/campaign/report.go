@@ -41,6 +41,7 @@ func (r *Reconciler) report(c *v1alpha1.Campaign, l *look, err error) {
 	} else {
 		s.StaleAt = nil
 	}
+	l.show(s)
 	reportFact(c, l)
 	set(c, v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonReady, "decided and enforced")
 }
@@ -57,8 +58,11 @@ func (r *Reconciler) remember(c *v1alpha1.Campaign, l *look) {
 			Generation: c.Generation, Run: workload.RunHash(&c.Spec), At: metav1.Time{Time: l.now},
 		}
 	}
-	if own.Suspended && c.Status.Released.StoppedAt == nil {
+	switch {
+	case own.Suspended && c.Status.Released.StoppedAt == nil:
 		c.Status.Released.StoppedAt = &metav1.Time{Time: l.now}
+	case !own.Suspended && own.Resumes:
+		c.Status.Released.StoppedAt = nil
 	}
 }
 
@@ -69,6 +73,8 @@ func reportAnswer(c *v1alpha1.Campaign, l *look) {
 	case l.outcome.Runs() && stopped(c):
 		c.Status.Why = "ran and was stopped; change the campaign to run it anew"
 		set(c, v1alpha1.ConditionPermitted, metav1.ConditionFalse, v1alpha1.CodeAlreadyReleased, c.Status.Why)
+	case l.runs(c) && !l.outcome.Runs():
+		set(c, v1alpha1.ConditionPermitted, metav1.ConditionTrue, string(v1alpha1.CampaignPartlyAllowed), "permits are given for those who are allowed")
 	case l.outcome.Runs():
 		set(c, v1alpha1.ConditionPermitted, metav1.ConditionTrue, string(v1alpha1.CampaignAllowed), "everyone in the audience is allowed")
 	default:
@@ -102,7 +108,7 @@ func reportFact(c *v1alpha1.Campaign, l *look) {
 		reason, message = v1alpha1.ReasonReleased, "released; Kueue starts it when its queue has room"
 	case v1alpha1.WorkloadRunning:
 		reason, message = v1alpha1.ReasonReleased, "released"
-		if !l.over && !l.outcome.Runs() {
+		if !l.over && !l.runs(c) {
 			reason, message = v1alpha1.ReasonFinishing, "the verdict turned; pods that run may finish"
 		}
 	case v1alpha1.WorkloadStopping:

@@ -335,6 +335,7 @@ type ledger struct {
 	runs     map[types.UID]map[string]int
 	sequence uint64
 	down     error
+	soFar    contacts.Progress
 	onRecord func() error
 }
 
@@ -346,7 +347,10 @@ func (l *ledger) Position() contacts.Position {
 }
 func (l *ledger) Current(context.Context) error { return l.down }
 func (l *ledger) Healthy() error                { return l.down }
-func (l *ledger) Changed() <-chan struct{}      { return nil }
+func (l *ledger) Progress(_, _ types.UID) contacts.Progress {
+	return l.soFar
+}
+func (l *ledger) Changed() <-chan struct{} { return nil }
 
 func (l *ledger) Record(_ context.Context, r campaign.Released) error {
 	if l.onRecord != nil {

@@ -45,7 +45,7 @@ func (o Observation) Active() []types.UID {
 func (o Observation) Open() []types.UID {
 	var uids []types.UID
 	for _, run := range o.Runs {
-		stopped := run.Released && run.State == v1alpha1.WorkloadSuspended
+		stopped := run.Released && run.State == v1alpha1.WorkloadSuspended && !run.Resumes
 		ended := run.State == v1alpha1.WorkloadComplete || run.State == v1alpha1.WorkloadFailed
 		if !stopped && !ended {
 			uids = append(uids, run.UID)

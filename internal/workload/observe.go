@@ -38,7 +38,9 @@ func (k *Keeper) Observe(ctx context.Context, c *v1alpha1.Campaign) (Observation
 	slices.SortFunc(o.Crons, func(a, b Cron) int { return strings.Compare(a.Name, b.Name) })
 	slices.SortFunc(jobs.Items, byAge)
 	for i := range jobs.Items {
-		o.Runs = append(o.Runs, k.runOf(c, &jobs.Items[i], o.Crons, alive[jobs.Items[i].UID]))
+		run := k.runOf(c, &jobs.Items[i], o.Crons, alive[jobs.Items[i].UID])
+		run.Resumes = c.Spec.DrawsPermits() && !queued(&jobs.Items[i].ObjectMeta) // what Kueue started it starts once
+		o.Runs = append(o.Runs, run)
 	}
 	overtake(o.Runs)
 	o.State = sum(o)

@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -36,8 +37,11 @@ type Run struct {
 	UID   types.UID
 	State v1alpha1.WorkloadState
 	// Released says that the Job carries evidence: it was let run once, and
-	// never will be again.
+	// never will be again, unless it Resumes.
 	Released bool
+	// Resumes says that the Job may be let run again after it was stopped: it
+	// draws permits, and so goes on where it ended.
+	Resumes bool
 	// Suspended says that nobody starts it unless codb releases it; a Job that
 	// was released and waits for Kueue is not.
 	Suspended bool
@@ -113,8 +117,20 @@ func (o Observation) Releasable() bool {
 	return false
 }
 
+// First keeps only the first Job that Release would release, and the CronJobs:
+// a schedule may go on ticking, but one run at a time contacts people.
+func (o Observation) First() Observation {
+	i := slices.IndexFunc(o.Runs, func(r Run) bool { return r.releasable() })
+	if i < 0 {
+		o.Runs = nil
+	} else {
+		o.Runs = o.Runs[i : i+1]
+	}
+	return o
+}
+
 func (r *Run) releasable() bool {
-	return r.State == v1alpha1.WorkloadSuspended && !r.Released && r.Unsafe == "" && r.Outdated == ""
+	return r.State == v1alpha1.WorkloadSuspended && (!r.Released || r.Resumes) && r.Unsafe == "" && r.Outdated == ""
 }
 
 func (c *Cron) releasable() bool { return c.Suspended && c.Unsafe == "" && c.Outdated == "" }
