@@ -52,6 +52,8 @@ func TestRoles(t *testing.T) {
 		{operator, "create", "campaigndecisions", marketing, true},
 		{operator, "update", "campaigndecisions", marketing, false},
 		{operator, "patch", "batch:jobs", marketing, true},
+		{operator, "patch", "kueue.x-k8s.io:workloads", marketing, true},
+		{operator, "create", "kueue.x-k8s.io:workloads", marketing, false},
 		{operator, "create", ":pods", marketing, false},
 		{operator, "create", ":pods/exec", marketing, false},
 		{operator, "get", ":secrets", system, false},
