@@ -103,6 +103,7 @@ eval "$(sed 's/^/export /' <<<"$where")"
 echo "$CODB_CLUSTER" >"$state/cluster"
 tools=$(go -C hack/cluster run . assets --only kubectl)
 export PATH=$tools:$PATH
+until_true 120 "the cluster to answer" kubectl get --raw /readyz # its node may just have been started again
 show version -o json | awk -F'"' '/"gitVersion"/ {v=$4} END {print "Kubernetes " v}'
 nodes=$(kubectl get nodes -o name | wc -l)
 [ "$nodes" -gt 0 ] || echo "There is no node here: workloads are held and released all the same, their pods stay Pending."
