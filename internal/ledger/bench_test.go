@@ -2,54 +2,76 @@ package ledger_test
 
 import (
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
+	"sync"
 	"sync/atomic"
 	"testing"
 
 	"github.com/codb-dev/codb/internal/ledger"
+	"github.com/codb-dev/codb/internal/ledger/ledgertest"
 )
 
 // BenchmarkAppend appends with the disk synced at each commit; records/s is
-// what counts. Principals are spread over 41,188 as in the bank's campaign.
+// what counts. Principals are spread over 41,188 as in the bank's campaign. If is
+// AppendIf with all of the past seen.
 func BenchmarkAppend(b *testing.B) {
-	for _, size := range []int{1, 1000} {
-		for _, writers := range []int{1, 64} {
-			b.Run(fmt.Sprintf("batch=%d/writers=%d", size, writers), func(b *testing.B) {
-				f, err := ledger.Open(filepath.Join(b.TempDir(), "contacts.db"), options())
-				if err != nil {
-					b.Fatal(err)
-				}
-				defer func() { _ = f.Close() }()
-				var n atomic.Int64
-				b.SetParallelism(writers)
-				if writers == 1 {
-					b.ResetTimer()
-					for b.Loop() {
-						appendBatch(b, f, n.Add(int64(size)), size)
-					}
-				} else {
-					b.SetParallelism((writers + 1) / 2)
-					b.RunParallel(func(pb *testing.PB) {
-						for pb.Next() {
-							appendBatch(b, f, n.Add(int64(size)), size)
+	for _, store := range []struct {
+		name string
+		open ledgertest.Open
+	}{{"file", openFile}, {"database", openDatabase}} {
+		for _, size := range []int{1, 1000} {
+			for _, writers := range []int{1, 64} {
+				for _, seen := range []bool{false, true} {
+					b.Run(fmt.Sprintf("%s/batch=%d/writers=%d/if=%v", store.name, size, writers, seen), func(b *testing.B) {
+						s, err := store.open(b.TempDir(), options().Clock)
+						if err != nil {
+							b.Fatal(err)
 						}
+						defer func() { _ = s.Close() }()
+						appendMany(b, s, size, writers, seen)
 					})
 				}
-				b.ReportMetric(float64(f.Sequence())/b.Elapsed().Seconds(), "records/s")
-			})
+			}
 		}
 	}
 }
 
-func appendBatch(b *testing.B, f *ledger.File, from int64, size int) {
+func appendMany(b *testing.B, s ledger.Store, size, writers int, seen bool) {
+	var (
+		n, left atomic.Int64
+		wg      sync.WaitGroup
+	)
+	left.Store(int64(b.N))
+	b.ResetTimer()
+	for range writers {
+		wg.Go(func() {
+			for left.Add(-1) >= 0 {
+				appendBatch(b, s, n.Add(int64(size)), size, seen)
+			}
+		})
+	}
+	wg.Wait()
+	b.ReportMetric(float64(s.Sequence())/b.Elapsed().Seconds(), "records/s")
+}
+
+func appendBatch(b *testing.B, s ledger.Store, from int64, size int, seen bool) {
 	batch := make([]ledger.Record, size)
+	known := map[string]uint64{}
 	for i := range batch {
 		n := from + int64(i)
 		batch[i] = record(int(n))
 		batch[i].Principal = fmt.Sprint("c-", n*7919%41188)
+		known[batch[i].Principal] = math.MaxInt64
 	}
-	if _, err := f.Append(b.Context(), batch); err != nil {
+	var err error
+	if seen {
+		_, err = s.AppendIf(b.Context(), batch, known)
+	} else {
+		_, err = s.Append(b.Context(), batch)
+	}
+	if err != nil {
 		b.Error(err)
 	}
 }
@@ -64,7 +86,7 @@ func BenchmarkOpenAndRead(b *testing.B) {
 		b.Fatal(err)
 	}
 	for i := int64(0); i < n; i += 1000 {
-		appendBatch(b, f, i, 1000)
+		appendBatch(b, f, i, 1000, false)
 	}
 	_ = f.Close()
 	info, err := os.Stat(path)
