@@ -281,6 +281,7 @@ type nobody struct{}
 func (nobody) View(types.UID, []types.UID) audience.Ledger { return nobody{} }
 func (nobody) Position() contacts.Position                 { return contacts.Position{} }
 func (nobody) Current(context.Context) error               { return nil }
+func (nobody) Progress(_, _ types.UID) contacts.Progress   { return contacts.Progress{} }
 func (nobody) Healthy() error                              { return nil }
 func (nobody) Record(context.Context, controller.Released) error {
 	return nil
