@@ -120,13 +120,16 @@ func (w *world) wrong(was, now client.Object) (wrong []string) {
 	no(w.List(w.Context(), &known) != nil || !w.book.Knows(known.Items), "not all policies were read")
 
 	job, isJob := now.(*batchv1.Job)
-	no(isJob && was.GetAnnotations()[v1alpha1.AnnotationDecision] != "", "a second time")
+	draws := c.Spec.DrawsPermits() // and holds no list: it goes on where it was stopped, for whom it finds allowed
+	no(isJob && !draws && was.GetAnnotations()[v1alpha1.AnnotationDecision] != "", "a second time")
 	d := &v1alpha1.CampaignDecision{}
 	if err := w.Get(w.Context(), client.ObjectKey{Namespace: c.Namespace, Name: now.GetAnnotations()[v1alpha1.AnnotationDecision]}, d); err != nil {
 		no(true, "no decision: %v", err)
 	} else {
 		n := d.Spec.Counts
-		no(d.Spec.Verdict != v1alpha1.CampaignAllowed || n == nil || n.Targeted == 0 || n.Allowed != n.Targeted, "on decision %+v", d.Spec)
+		all := d.Spec.Verdict == v1alpha1.CampaignAllowed && n != nil && n.Targeted > 0 && n.Allowed == n.Targeted
+		some := d.Spec.Verdict == v1alpha1.CampaignPartlyAllowed && n != nil && n.Allowed > 0
+		no(!all && (!draws || !some), "on decision %+v", d.Spec)
 	}
 
 	// Answers that were given stay good while nothing changes, engine or not.
@@ -137,13 +140,17 @@ func (w *world) wrong(was, now client.Object) (wrong []string) {
 		if in, _ := audience.Targets(&c.Spec.Audience, o, w.clock.Now()); !in {
 			continue
 		}
-		people++
 		p := consent.For(&o.Spec, c.Spec.Brand)
-		no(o.Spec.OptOut != nil && facts.PurposeClass != string(v1alpha1.ClassService), "somebody opted out")
+		p.Bucket = consent.Bucket(c.Namespace+"/"+c.Name, id)
 		answers, err := floor.Judge(w.Context(), decision.Question{Now: w.clock.Now(), Campaign: facts, Subjects: []decision.Subject{{Person: p}}})
+		if draws && err == nil && len(answers[0].Reasons) > 0 {
+			continue
+		}
+		people++
 		no(err != nil || len(answers[0].Reasons) > 0, "somebody is not allowed: %v %v", err, answers)
-		no(isJob && !w.ledger.View(c.UID, []types.UID{job.UID}).Present(id), "somebody was not written down")
+		no(o.Spec.OptOut != nil && facts.PurposeClass != string(v1alpha1.ClassService), "somebody opted out")
+		no(isJob && !draws && !w.ledger.View(c.UID, []types.UID{job.UID}).Present(id), "somebody was not written down")
 	}
-	no(people == 0, "nobody was meant")
+	no(people == 0, "for nobody")
 	return wrong
 }

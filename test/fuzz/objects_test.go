@@ -55,6 +55,7 @@ func newMaker(data []byte) *maker {
 		func(n *int64, c randfill.Continue) { *n = pick(m, []int64{0, 1, 2, 60, -1, 1 << 40}) },
 		among[v1alpha1.Purpose](m, "Marketing", "Billing"),
 		among(m, v1alpha1.ClassMarketing, v1alpha1.ClassService),
+		among(m, v1alpha1.RecipientsPermits, v1alpha1.RecipientsOwnList),
 		among(m, v1alpha1.ChannelEmail, v1alpha1.ChannelSMS),
 		among[v1alpha1.Topic](m, "Garden", "Savings"),
 		among(m, v1alpha1.DepthBasic, v1alpha1.DepthProfiling),
@@ -175,6 +176,9 @@ func (m *maker) campaign(i int) *v1alpha1.Campaign {
 		Brand: brands[i], Purpose: "Marketing", Channel: v1alpha1.ChannelEmail, Owner: "garden-team",
 		Audience: v1alpha1.Audience{Everyone: &v1alpha1.Everyone{}},
 	}}
+	if m.Intn(4) == 0 {
+		c.Spec.Recipients = v1alpha1.RecipientsPermits
+	}
 	switch m.Intn(3) {
 	case 0:
 		c.Spec.Workload = &v1alpha1.Workload{Job: &v1alpha1.JobTemplate{Image: "sender", Command: []string{"/sender"}}}

@@ -223,16 +223,20 @@ func (l *ledger) View(campaign types.UID, jobs []types.UID) audience.Ledger {
 	return l.past.View(l.w.clock.Now(), runs...)
 }
 
-func (l *ledger) Sequence() uint64              { return l.past.Position().Sequence }
+func (l *ledger) Position() contacts.Position   { return l.past.Position() }
 func (l *ledger) Current(context.Context) error { return when(l.w.gate) }
 func (l *ledger) Healthy() error                { return when(l.w.gate) }
 func (l *ledger) Changed() <-chan struct{}      { return nil }
+
+func (l *ledger) Progress(campaign, job types.UID) contacts.Progress {
+	return l.past.Progress(contacts.Run{UID: string(campaign), Job: string(job)})
+}
 
 func (l *ledger) Record(_ context.Context, r campaign.Released) error {
 	if l.w.gate {
 		return errDown
 	}
-	at := l.Sequence()
+	at := l.Position().Sequence
 	page := contacts.Page{Ledger: "one", After: at, Sequence: at}
 	for _, id := range r.Principals {
 		if l.View(r.UID, []types.UID{r.Run}).Present(id) {
