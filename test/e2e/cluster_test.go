@@ -92,10 +92,12 @@ func (c *cluster) kubectl(t *testing.T, args ...string) string {
 	return output(t, c.command(t.Context(), args...))
 }
 
-// apply is kubectl apply -f - of the documents.
+// apply is kubectl apply of the documents. On the server's side: else kubectl
+// takes a later server-side apply, such as a customer's own, for the whole of
+// what it applied before, and drops the rest.
 func (c *cluster) apply(t *testing.T, documents ...string) {
 	t.Helper()
-	cmd := c.command(t.Context(), "apply", "-f", "-")
+	cmd := c.command(t.Context(), "apply", "--server-side", "-f", "-")
 	cmd.Stdin = strings.NewReader(strings.Join(documents, "\n---\n"))
 	output(t, cmd)
 }
