@@ -10,8 +10,13 @@ type Machine struct {
 	// Hard: the latest row can't be answered exactly. Who sets Row clears it.
 	Hard bool
 
-	at [MaxDepth + 1]uint32
+	at    [MaxDepth + 1]uint32
+	epoch uint32
 }
+
+// Renew forgets what was remembered of rows: they, the time or what tables say
+// have changed.
+func (m *Machine) Renew() { m.epoch++ }
 
 // Row says which row is asked about.
 func (m *Machine) Row(r int) {
@@ -40,6 +45,9 @@ type Num interface {
 	Value(m *Machine) (v int64, ok bool)
 	Key() string
 }
+
+// At is the row.
+func (m *Machine) At() int { return int(m.at[0]) }
 
 // Number is what a table answers for the machine's row and loops.
 func (m *Machine) Number(t *Table) (int64, bool) { return m.number(t.cell(m)) }

@@ -241,16 +241,52 @@ func (c *Count) Value(m *Machine) (int64, bool) {
 // Key implements Num.
 func (c *Count) Key() string { return "count(" + itemsKey(c.Items) + ")" }
 
-// Nth is the value at a place, counted from 0, among all values in ascending
-// order; undefined where there is none.
-type Nth struct {
+// Len is how many elements some arrays of the row have together.
+type Len struct{ Arrays []int }
+
+// Value implements Num.
+func (l *Len) Value(m *Machine) (int64, bool) {
+	var n int64
+	for _, a := range l.Arrays {
+		lo, hi := m.bounds(a)
+		n += int64(hi - lo)
+	}
+	return n, true
+}
+
+// Key implements Num.
+func (l *Len) Key() string { return fmt.Sprintf("len%v", l.Arrays) }
+
+// AtMost is a number that no count of the items exceeds; nil: there is none that
+// is quicker to be had.
+func AtMost(items []Item) Num {
+	l := &Len{}
+	for _, it := range items {
+		loops := 0
+		for _, s := range it.Steps {
+			if s.Loop.Var != 0 {
+				l.Arrays = append(l.Arrays, s.Loop.Array)
+				loops++
+			}
+		}
+		if loops != 1 {
+			return nil
+		}
+	}
+	return l
+}
+
+// Last is the value that so many values follow, itself included, where all of
+// them are in ascending order: the greatest for 1. It is undefined where there is
+// none.
+type Last struct {
 	Items []Item
 	Place Num
 	scan  scan
 }
 
 // Value implements Num.
-func (n *Nth) Value(m *Machine) (int64, bool) {
+func (n *Last) Value(m *Machine) (int64, bool) {
 	place, ok := n.Place.Value(m)
 	if !ok {
 		return 0, false
@@ -258,15 +294,15 @@ func (n *Nth) Value(m *Machine) (int64, bool) {
 	s := &n.scan
 	*s = scan{m: m, keep: true, room: s.room[:0]}
 	s.all(n.Items)
-	if place < 0 || place >= s.n {
+	if place < 1 || place > s.n {
 		return 0, false
 	}
 	slices.Sort(s.room)
-	return s.room[place], true
+	return s.room[s.n-place], true
 }
 
 // Key implements Num.
-func (n *Nth) Key() string { return fmt.Sprintf("nth(%s,%s)", n.Place.Key(), itemsKey(n.Items)) }
+func (n *Last) Key() string { return fmt.Sprintf("last(%s,%s)", n.Place.Key(), itemsKey(n.Items)) }
 
 // Func is a function of one integer and a table's answer, asked once for each
 // pair of arguments.
@@ -315,3 +351,40 @@ func (f *Func) Key() string { return "func(" + f.Label + "," + f.Arg.Key() + ")"
 
 // Forget drops all answers.
 func (f *Func) Forget() { clear(f.known) }
+
+// Memo is a number that is looked at more than once for the same row, or for the
+// same element of a loop.
+type Memo struct {
+	Num   Num
+	Depth int // of the loop that it depends on; 0: the row
+
+	known []remembered
+}
+
+type remembered struct {
+	value    int64
+	epoch    uint32
+	at       uint32
+	ok, hard bool
+}
+
+// Value implements Num.
+func (k *Memo) Value(m *Machine) (int64, bool) {
+	if k.known == nil {
+		k.known = make([]remembered, Chunk)
+	}
+	at := m.at[k.Depth]
+	r := &k.known[at%Chunk]
+	if r.epoch != m.epoch || r.at != at {
+		was := m.Hard
+		m.Hard = false
+		v, ok := k.Num.Value(m)
+		*r = remembered{value: v, ok: ok, hard: m.Hard, epoch: m.epoch, at: at}
+		m.Hard = m.Hard || was
+	}
+	m.Hard = m.Hard || r.hard
+	return r.value, r.ok
+}
+
+// Key implements Num.
+func (k *Memo) Key() string { return k.Num.Key() }

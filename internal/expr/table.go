@@ -33,14 +33,23 @@ type Table struct {
 	// be defined for that to be.
 	Of    string
 	Needs map[string]bool
+	// Fails: it may be Hard because a builtin failed, which others must hear of.
+	Fails bool
 	// Defines: it answers whether that is defined at all.
 	Defines bool
 
-	dense  []Cell // of one id, or of two: rows of width
+	lut    []uint8 // of one id, for sweeps: 1 where the answer is other than 0
+	dense  []Cell  // of one id, or of two: rows of width
 	width  uint32
 	sparse map[[4]uint32]Cell
 	ids    [4]uint32
 }
+
+// What lut says besides 0 and 1.
+const (
+	unasked = 2
+	hard    = 4
+)
 
 // MaxRefs is how many ids an answer may depend on.
 const MaxRefs = 4
@@ -50,6 +59,7 @@ const maxDense = 1 << 16
 
 // Forget drops all answers.
 func (t *Table) Forget() {
+	t.lut = t.lut[:0]
 	clear(t.dense)
 	clear(t.sparse)
 }

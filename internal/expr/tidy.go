@@ -43,13 +43,17 @@ func Tidy(steps []Step, behind ...Num) []Step {
 	return out
 }
 
-// defines says whether a condition is no more than that something is there.
+// defines says whether a condition is no more than that something is there, and
+// nothing fails over it: a failure must be heard of even where another condition
+// does not hold.
 func defines(b Bool) bool {
 	switch b := b.(type) {
-	case *Known, *Some:
+	case *Some:
 		return true
+	case *Known:
+		return !failing(b.Num)
 	case *Test:
-		return b.Table.Defines
+		return b.Table.Defines && !b.Table.Fails
 	}
 	return false
 }
@@ -104,8 +108,10 @@ func (f facts) num(n Num) {
 		for _, of := range n.Of {
 			f.num(of)
 		}
-	case *Nth:
+	case *Last:
 		f.num(n.Place)
+	case *Memo:
+		f.num(n.Num)
 	case *Func:
 		f.num(n.Arg)
 	case *Lookup:

@@ -210,11 +210,13 @@ func instant(v ast.Value) (int64, error) {
 
 // answer is what was gathered, sorted and without duplicates.
 func (g *gathered) answer() decision.Answer {
-	slices.SortFunc(g.reasons, func(a, b decision.Reason) int {
-		return cmp.Or(
-			cmp.Compare(a.Verdict, b.Verdict), cmp.Compare(a.Code, b.Code), cmp.Compare(a.Policy, b.Policy),
-			cmp.Compare(a.Rule, b.Rule), cmp.Compare(a.Message, b.Message), a.Until.Compare(b.Until),
-		)
-	})
+	slices.SortFunc(g.reasons, compareReasons)
 	return decision.Answer{Reasons: slices.Compact(g.reasons), StaleAt: g.staleAt}
+}
+
+func compareReasons(a, b decision.Reason) int {
+	return cmp.Or(
+		cmp.Compare(a.Verdict, b.Verdict), cmp.Compare(a.Code, b.Code), cmp.Compare(a.Policy, b.Policy),
+		cmp.Compare(a.Rule, b.Rule), cmp.Compare(a.Message, b.Message), a.Until.Compare(b.Until),
+	)
 }

@@ -141,7 +141,13 @@ func (c *native) compare(name string, a, b value, t *trail) expr.Bool {
 			}
 		}
 	}
-	return &expr.Cmp{Op: op, L: c.num(a), R: c.num(b)}
+	whole := &expr.Cmp{Op: op, L: c.num(a), R: c.num(b)}
+	if count, ok := countOf(whole.L); ok && (op == expr.GT || op == expr.GE) && expr.Unfailing(count.Items) {
+		if most := expr.AtMost(count.Items); most != nil {
+			return expr.And(&expr.Cmp{Op: op, L: most, R: whole.R}, whole)
+		}
+	}
+	return whole
 }
 
 // compareSize says whether a collection has so many elements. Of a set it can
@@ -173,7 +179,7 @@ func (c *native) sizeNum(s size) expr.Num {
 		if of.set {
 			refuse("the count of a set compared with more than 0")
 		}
-		n = &expr.Count{Items: c.items(of, s.at)}
+		n = c.memo(&expr.Count{Items: c.items(of, s.at)}, s.at.depth)
 	default:
 		refuse("the count of a %s", kindOf(s.of))
 	}
@@ -181,6 +187,26 @@ func (c *native) sizeNum(s size) expr.Num {
 		return n
 	}
 	return &expr.Sum{A: n, B: c.num(s.less), Minus: true}
+}
+
+func countOf(n expr.Num) (*expr.Count, bool) {
+	if m, ok := n.(*expr.Memo); ok {
+		n = m.Num
+	}
+	count, ok := n.(*expr.Count)
+	return count, ok
+}
+
+// memo is a number that takes a loop, remembered; the same one is one.
+func (c *native) memo(n expr.Num, depth int) expr.Num {
+	if depth > 1 {
+		return n
+	}
+	key := n.Key()
+	if c.memos[key] == nil {
+		c.memos[key] = &expr.Memo{Num: n, Depth: depth}
+	}
+	return c.memos[key]
 }
 
 // items are the integers in a collection.
@@ -383,7 +409,7 @@ func (c *native) extreme(least bool, of value, t *trail) value {
 		}
 		return number{n: b, total: total(of.elems...)}
 	case many:
-		return number{n: &expr.Extreme{Least: least, Items: c.items(of, t)}}
+		return number{n: c.memo(&expr.Extreme{Least: least, Items: c.items(of, t)}, t.depth)}
 	}
 	refuse("min or max of a %s", kindOf(of))
 	return nil

@@ -31,6 +31,7 @@ type native struct {
 	atoms    map[string]value // rules that are known or finite, by name
 	hard     []expr.Bool      // where two values of one rule could be in conflict
 	manies   int
+	memos    map[string]*expr.Memo
 	at       *ast.Location // what is being compiled
 }
 
@@ -181,7 +182,7 @@ func (c *native) table(kind string, f *finite, read func(ast.Value) (int64, erro
 		return t
 	}
 	refs, eval := f.refs, f.eval
-	t := &expr.Table{Label: label, Refs: refs, Timed: f.timed, Needs: f.needs, Of: f.label, Defines: kind == "defined"}
+	t := &expr.Table{Label: label, Refs: refs, Timed: f.timed, Needs: f.needs, Of: f.label, Defines: kind == "defined", Fails: f.fails}
 	t.Ask = func(ids []uint32) expr.Cell {
 		vals := make([]ast.Value, len(ids))
 		for i, id := range ids {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/codb-dev/codb/api/v1alpha1"
 	"github.com/codb-dev/codb/internal/decision"
+	"github.com/codb-dev/codb/internal/expr"
 )
 
 // maxPlans is how many campaigns an engine keeps plans for, and maxValues how
@@ -152,18 +153,27 @@ func (p *plan) answers(q *decision.Question, out []decision.Answer) (left []int,
 		}
 	}()
 	p.columns.Reset()
+	p.machine.Renew()
 	p.at(newAsked(q))
 	for i := range q.Subjects {
 		p.columns.Add(&q.Subjects[i])
 	}
+	bulk := p.bulk()
+	said := expr.NewBits(len(out))
+	for i := range bulk.Reasons {
+		said.Join(bulk.Reasons[i].Who)
+	}
 	odd := p.columns.Odd()
 	for row := range out {
-		if len(odd) > 0 && odd[0] == row {
+		switch {
+		case len(odd) > 0 && odd[0] == row:
 			odd, left = odd[1:], append(left, row)
-			continue
-		}
-		if out[row], ok = p.answer(row); !ok {
-			left = append(left, row)
+		case !said.Has(row) && !bulk.Left.Has(row):
+			out[row] = decision.Answer{StaleAt: stale(bulk.StaleAt[row])}
+		default:
+			if out[row], ok = p.answer(row); !ok {
+				left = append(left, row)
+			}
 		}
 	}
 	return left, true

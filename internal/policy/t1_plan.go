@@ -50,14 +50,15 @@ func (c *columns) value(column int, id uint32) ast.Value {
 // plan answers like some uses of policies do, for one campaign, from columns. It
 // is not safe for use by several goroutines.
 type plan struct {
-	mu      sync.Mutex
-	columns *columns
-	clock   *clock
-	tables  map[string]*expr.Table
-	units   []*unit
-	reasons []decision.Reason // of tables, without policy and rule
-	sayings []saying          // of whole units
-	machine expr.Machine
+	mu       sync.Mutex
+	columns  *columns
+	clock    *clock
+	tables   map[string]*expr.Table
+	units    []*unit
+	reasons  []decision.Reason // of tables, without policy and rule
+	sayings  []saying          // of whole units
+	machine  expr.Machine
+	sweeping *sweep
 
 	// What is being gathered for a row.
 	gathered gathered
@@ -70,6 +71,7 @@ type plan struct {
 // saying is what a use says, without policy and rule.
 type saying struct {
 	reasons []decision.Reason
+	numbers []int64 // of the reasons without their Until
 	staleAt time.Time
 }
 
@@ -102,6 +104,7 @@ type Refused struct {
 func newPlan(i *Interpreter, opa *sync.Mutex, campaign *decision.Campaign) (*plan, []Refused) {
 	p := &plan{columns: newColumns(audience.NewColumns()), clock: &clock{}, tables: map[string]*expr.Table{}}
 	p.machine.Columns = &p.columns.Columns.Columns
+	p.machine.Renew()
 	c := newNative(i, opa, p, campaign)
 	var refused []Refused
 	byPackage := map[string]*unit{}
@@ -315,6 +318,11 @@ func (c *native) use(p *plan, n int, input ast.Value) (ast.Value, error) {
 	}
 	g := &gathered{asked: p.clock.asked}
 	g.use(&use{untimed: i.uses[n].untimed}, i.each[n].slots, sets, nil, nil)
-	p.sayings = append(p.sayings, saying{reasons: g.reasons, staleAt: g.staleAt})
+	said := saying{reasons: g.reasons, staleAt: g.staleAt}
+	for _, r := range g.reasons {
+		r.Until = time.Time{}
+		said.numbers = append(said.numbers, p.reason(r))
+	}
+	p.sayings = append(p.sayings, said)
 	return ast.InternedTerm(len(p.sayings) - 1).Value, nil
 }

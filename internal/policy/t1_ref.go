@@ -252,7 +252,10 @@ func placeOf(key value) (int64, error) {
 // counted from its end.
 func (c *native) atMany(w many, key value, t *trail, k func(value, *trail)) {
 	if s, ok := key.(size); ok && w.sorted && sameMany(s.of, w) {
-		k(number{n: &expr.Nth{Items: c.items(w, t), Place: c.num(key)}}, t)
+		if s.less == nil {
+			return // there is nothing behind the last
+		}
+		k(number{n: c.memo(&expr.Last{Items: c.items(w, t), Place: c.num(s.less)}, t.depth)}, t)
 		return
 	}
 	if !w.set {

@@ -143,6 +143,7 @@ func (c *native) atom(name string, ref ast.Ref, rules []*ast.Rule) value {
 		return nil
 	}
 	f.timed, f.total, f.needs = timed, set(rules), map[string]bool{}
+	f.fails = !c.readsOf(name, rules).unfailing()
 	return f
 }
 
@@ -313,6 +314,7 @@ func (c *native) function(rules []*ast.Rule, ref ast.Ref, args []value, t *trail
 			return c.query(ref, vals[:len(args)], c.input(ids, vals[len(args):]))
 		})
 		f.timed = f.timed || timed
+		f.fails = slices.ContainsFunc(args, fails) || !r.unfailing()
 		c.fold(f, func(v value) { k(v, t) })
 		return
 	}
@@ -345,6 +347,21 @@ func (c *native) bind(params ast.Args, args []value, e *env, t *trail, k func(*e
 	c.eval(params[0], e, t, func(v value, e *env, t *trail) {
 		c.guard(t, c.equal(v, args[0], t), func(t *trail) { c.bind(params[1:], args[1:], e, t, k) })
 	})
+}
+
+// unfailing says whether no builtin that is called can fail.
+func (r *reads) unfailing() bool {
+	for op := range r.ops {
+		if op != "assign" && !slices.Contains(unfailing, op) {
+			return false
+		}
+	}
+	return true
+}
+
+func fails(v value) bool {
+	f, ok := operand(v)
+	return ok && f.fails
 }
 
 // numeric says whether all that the builtins do can be done with integers.

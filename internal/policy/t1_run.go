@@ -18,7 +18,7 @@ func newNative(i *Interpreter, opa *sync.Mutex, p *plan, campaign *decision.Camp
 	c := &native{
 		i: i, opa: opa, campaign: shape().byName["campaign"].value(reflect.ValueOf(campaign)).Value,
 		clock: p.clock, columns: p.columns, tables: p.tables, funcs: map[string]*expr.Func{},
-		reads: map[string]*reads{}, atoms: map[string]value{},
+		reads: map[string]*reads{}, atoms: map[string]value{}, memos: map[string]*expr.Memo{},
 	}
 	c.atoms["input.now"] = &finite{
 		label: "now", timed: true, total: true, needs: map[string]bool{},
@@ -37,6 +37,7 @@ func (p *plan) at(a *asked) {
 	}
 	p.clock.asked = a
 	p.machine.Now = a.ns
+	p.machine.Renew()
 	full := len(p.sayings) > maxSayings
 	for _, t := range p.tables {
 		if t.Timed || full {
@@ -106,36 +107,53 @@ func (p *plan) say(u *unit, r decision.Reason) {
 
 // Visit implements expr.Visitor: the clause has led to something.
 func (p *plan) Visit() bool {
-	m, c := &p.machine, p.clause
-	if c.wake != nil {
-		if ns, ok := c.wake.Value(m); ok && ns > m.Now {
+	c := p.clause
+	n, ns, ok := p.arrive(c)
+	switch {
+	case !ok:
+		return !p.machine.Hard
+	case c.wake != nil:
+		if ns > p.machine.Now {
 			p.wakes++
 			p.gathered.sooner(time.Unix(0, ns).UTC())
 		}
-		return !m.Hard
-	}
-	n := int64(c.fixed)
-	if c.head != nil {
-		var ok bool
-		if n, ok = m.Number(c.head); !ok {
-			return !m.Hard
-		}
+		return true
 	}
 	r := p.reasons[n]
-	if c.until != nil {
-		ns, ok := c.until.Value(m)
-		switch {
-		case m.Hard, ok && ns <= m.Now, r.Verdict != v1alpha1.VerdictHold:
-			m.Hard = true
-			return false
-		case ok:
-			r.Until = time.Unix(0, ns).UTC()
-			p.gathered.sooner(r.Until)
-		case !c.open:
-			return true
-		}
+	if ns != expr.Missing {
+		r.Until = time.Unix(0, ns).UTC()
+		p.gathered.sooner(r.Until)
 	}
 	p.said++
 	p.say(p.unit, r)
 	return true
+}
+
+// arrive is what a clause says where its steps have led to: the number of a
+// reason and until when it holds, or when to wake; Missing: never. Not ok: it
+// says nothing, or is hard.
+func (p *plan) arrive(c *clause) (reason, ns int64, ok bool) {
+	m := &p.machine
+	if c.wake != nil {
+		ns, ok = c.wake.Value(m)
+		return 0, ns, ok && !m.Hard
+	}
+	reason = int64(c.fixed)
+	if c.head != nil {
+		if reason, ok = m.Number(c.head); !ok {
+			return 0, 0, false
+		}
+	}
+	if c.until == nil {
+		return reason, expr.Missing, true
+	}
+	ns, ok = c.until.Value(m)
+	switch {
+	case m.Hard, ok && (ns <= m.Now || p.reasons[reason].Verdict != v1alpha1.VerdictHold):
+		m.Hard = true // whatever is wrong with it, OPA says
+		return 0, 0, false
+	case ok:
+		return reason, ns, true
+	}
+	return reason, expr.Missing, c.open
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -61,7 +62,7 @@ var worlds = flag.Int("worlds", 8, "campaigns that are compared with OPA, of 250
 
 func TestNativeAnswersLikeOPA(t *testing.T) {
 	lib := load(t, policies.FS)
-	pairs, hard := 0, 0
+	pairs, hard, slow := 0, 0, 0
 	for seed := range *worlds {
 		c := newChance(uint64(seed))
 		q := c.question(250)
@@ -69,6 +70,7 @@ func TestNativeAnswersLikeOPA(t *testing.T) {
 		if len(refused) > 0 {
 			t.Fatalf("world %d: not native: %+v", seed, refused)
 		}
+		bulk := p.bulk()
 		odd := p.columns.Odd()
 		for row := range want {
 			pairs++
@@ -85,7 +87,38 @@ func TestNativeAnswersLikeOPA(t *testing.T) {
 				text, _ := json.Marshal(q.Subjects[row])
 				t.Fatalf("world %d, row %d at %s (-OPA +native):\n%s\n%+v\n%s", seed, row, q.Now, diff, q.Campaign, text)
 			}
+			if diff := cmp.Diff(inBulk(want[row]), ofBulk(bulk, row)); diff != "" && !bulk.Left.Has(row) {
+				text, _ := json.Marshal(q.Subjects[row])
+				t.Fatalf("world %d, row %d at %s (-OPA +in bulk):\n%s\n%+v\n%s", seed, row, q.Now, diff, q.Campaign, text)
+			}
+			if bulk.Left.Has(row) {
+				slow++
+			}
 		}
 	}
-	t.Logf("%d pairs, %d of them left to OPA", pairs, hard)
+	t.Logf("%d pairs, %d of them left to OPA, %d more not answered in bulk", pairs, hard, slow)
+}
+
+// inBulk is what Bulk can tell of an answer.
+func inBulk(a decision.Answer) decision.Answer {
+	for i := range a.Reasons {
+		a.Reasons[i].Until = time.Time{}
+	}
+	slices.SortFunc(a.Reasons, compareReasons)
+	a.Reasons = slices.Compact(a.Reasons)
+	if a.Reasons == nil {
+		a.Reasons = []decision.Reason{}
+	}
+	return a
+}
+
+func ofBulk(b *decision.Bulk, row int) decision.Answer {
+	a := decision.Answer{StaleAt: stale(b.StaleAt[row]), Reasons: []decision.Reason{}}
+	for i := range b.Reasons {
+		if r := &b.Reasons[i]; r.Who.Has(row) {
+			a.Reasons = append(a.Reasons, r.Reason)
+		}
+	}
+	slices.SortFunc(a.Reasons, compareReasons)
+	return a
 }

@@ -29,6 +29,7 @@ type finite struct {
 	eval  func(vals []ast.Value) (ast.Value, error)
 	total bool            // never undefined
 	needs map[string]bool // labels of what must be defined for this to be
+	fails bool            // a builtin may fail over it
 }
 
 // number is an integer. A total one is never undefined.
@@ -229,6 +230,11 @@ func operands(vs []value) ([]*finite, bool) {
 	return out, true
 }
 
+// unfailing are the operations that are defined or undefined, and never an error.
+var unfailing = []string{
+	"list", "record", "at", "eq", "until", "equal", "neq", "lt", "lte", "gt", "gte", "internal.member_2", "count", "object.get",
+}
+
 // join makes one finite value of several by an operation that needs all of them
 // to be defined. It is not ok where one of them is not finite.
 func join(op string, vs []value, apply func(args []ast.Value) (ast.Value, error)) (*finite, bool) {
@@ -236,12 +242,13 @@ func join(op string, vs []value, apply func(args []ast.Value) (ast.Value, error)
 	if !ok {
 		return nil, false
 	}
-	f := &finite{needs: map[string]bool{}}
+	f := &finite{needs: map[string]bool{}, fails: !slices.Contains(unfailing, op)}
 	labels := make([]string, len(parts))
 	places := make([][]int, len(parts))
 	for i, p := range parts {
 		labels[i] = p.label
 		f.timed = f.timed || p.timed
+		f.fails = f.fails || p.fails
 		f.needs[p.label] = true
 		for l := range p.needs {
 			f.needs[l] = true
