@@ -92,14 +92,24 @@ func (c *cluster) kubectl(t *testing.T, args ...string) string {
 	return output(t, c.command(t.Context(), args...))
 }
 
-// apply is kubectl apply of the documents. On the server's side: else kubectl
-// takes a later server-side apply, such as a customer's own, for the whole of
-// what it applied before, and drops the rest.
+// pipe is run with a document as its input.
+func (c *cluster) pipe(document string, args ...string) (string, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	cmd := c.command(ctx, append(args, "-f", "-")...)
+	cmd.Stdin = strings.NewReader(document)
+	out, err := cmd.CombinedOutput()
+	return strings.TrimSpace(string(out)), err
+}
+
+// apply applies the documents. On the server's side: else kubectl takes a later
+// server-side apply, such as a customer's own, for the whole of what it applied
+// before, and drops the rest.
 func (c *cluster) apply(t *testing.T, documents ...string) {
 	t.Helper()
-	cmd := c.command(t.Context(), "apply", "--server-side", "-f", "-")
-	cmd.Stdin = strings.NewReader(strings.Join(documents, "\n---\n"))
-	output(t, cmd)
+	if out, err := c.pipe(strings.Join(documents, "\n---\n"), "apply", "--server-side"); err != nil {
+		t.Fatalf("apply: %v: %s", err, out)
+	}
 }
 
 // refused wants that kubectl fails, and says why.

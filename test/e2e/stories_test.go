@@ -104,13 +104,11 @@ spec:
       containers: [{name: sender, image: "localhost/codb-busy:dev", command: [/busy, echo, our own letter]}]
 `, suspend)
 	}
-	cmd := c.command(t.Context(), "create", "-f", "-")
-	cmd.Stdin = strings.NewReader(job("false"))
-	out, err := cmd.CombinedOutput()
+	out, err := c.pipe(job("false"), "create")
 	switch mutates := c.mutates(t); {
 	case mutates && err != nil:
 		t.Fatalf("it is not suspended, but refused: %s", out)
-	case !mutates && (err == nil || !strings.Contains(string(out), "a campaign Job is born suspended and codb releases it; set spec.suspend: true")):
+	case !mutates && (err == nil || !strings.Contains(out, "a campaign Job is born suspended and codb releases it; set spec.suspend: true")):
 		t.Fatalf("%v: %s; want a refusal that says how", err, out)
 	case !mutates:
 		c.apply(t, job("true"))
@@ -157,10 +155,7 @@ metadata: {name: c-withdrawn-1, namespace: codb-customers}
 spec: {optOut: {since: 2026-03-02T09:00:00Z, source: PreferenceCentre}}
 `
 	write := func(who *cluster) (string, error) {
-		cmd := who.command(t.Context(), "apply", "--server-side", "--field-manager=preference-centre", "-f", "-")
-		cmd.Stdin = strings.NewReader(no)
-		out, err := cmd.CombinedOutput()
-		return string(out), err
+		return who.pipe(no, "apply", "--server-side", "--field-manager=preference-centre")
 	}
 	if out, err := write(c.person("c-withdrawn-2")); err == nil || !strings.Contains(out, "a customer writes only the consent of their own id") {
 		t.Errorf("another customer withdrew it: %v: %s", err, out)
@@ -202,12 +197,15 @@ func (c *cluster) auditorReads(t *testing.T) {
 
 	for customer, want := range map[string]string{"c-audit-yes": "Allow", "c-audit-no": "Deny OptedOut"} {
 		name, of := "why-"+customer, strings.TrimPrefix(customer, "c-")
-		a.apply(t, fmt.Sprintf(`
+		question := fmt.Sprintf(`
 apiVersion: consent.codb.dev/v1alpha1
 kind: ConsentReview
 metadata: {name: %s, namespace: codb-customers}
 spec: {campaign: {namespace: acme-marketing, name: %s}, customer: %s}
-`, name, of, customer))
+`, name, of, customer)
+		if out, err := a.pipe(question, "create"); err != nil {
+			t.Fatalf("ask: %v: %s", err, out)
+		}
 		a.kubectl(t, "-n", "codb-customers", "wait", "--for=condition=Ready", "--timeout=60s", "crev/"+name)
 		answer := strings.Fields(a.kubectl(t, "-n", "codb-customers", "get", "crev", name, "-o", "jsonpath={.status.verdict} {.status.reasons[*].code}"))
 		if got := strings.Join(slices.Compact(answer), " "); got != want {
