@@ -23,7 +23,10 @@ func serve(ctx context.Context, l net.Listener, known map[string]string, out io.
 	s.Domain = "mail.example"
 	s.MaxMessageBytes = 1 << 20
 	s.MaxRecipients = 1
-	stop := context.AfterFunc(ctx, func() { _ = s.Close() })
+	stop := context.AfterFunc(ctx, func() { // the listener too: the server knows it only once it serves
+		_ = s.Close()
+		_ = l.Close()
+	})
 	defer stop()
 	if err := s.Serve(l); err != nil && ctx.Err() == nil {
 		return err
