@@ -153,18 +153,3 @@ func explained(name string, check func(context.Context) error) healthz.Checker {
 		return err
 	}
 }
-
-// serveProbes answers the probes of a process that is no manager.
-func serveProbes(ctx context.Context, at string, handler http.Handler) error {
-	if at == "0" || at == "" {
-		<-ctx.Done()
-		return nil
-	}
-	server := &http.Server{Addr: at, Handler: handler, ReadHeaderTimeout: 5 * time.Second}
-	stop := context.AfterFunc(ctx, func() { _ = server.Close() })
-	defer stop()
-	if err := server.ListenAndServe(); ctx.Err() == nil {
-		return fmt.Errorf("serve on %s: %w", at, err)
-	}
-	return nil
-}
