@@ -53,18 +53,18 @@ func (w *permitWorld) Current(ctx context.Context, h gate.Holder) (*gate.Case, e
 		c        v1alpha1.Campaign
 		brand    *v1alpha1.Brand
 	)
-	group, ctx := errgroup.WithContext(ctx)
+	group, asking := errgroup.WithContext(ctx) // which ends with the group
 	group.Go(func() (err error) {
-		revision, err = w.consents.Fence(ctx)
+		revision, err = w.consents.Fence(asking)
 		return err
 	})
-	group.Go(func() error { return w.policiesKnown(ctx) })
-	group.Go(func() error { return w.released(ctx, h) })
+	group.Go(func() error { return w.policiesKnown(asking) })
+	group.Go(func() error { return w.released(asking, h) })
 	group.Go(func() (err error) {
-		if err := w.campaign(ctx, h, &c); err != nil {
+		if err := w.campaign(asking, h, &c); err != nil {
 			return err
 		}
-		brand, err = w.brand(ctx, c.Spec.Brand)
+		brand, err = w.brand(asking, c.Spec.Brand)
 		return err
 	})
 	if err := group.Wait(); err != nil {
