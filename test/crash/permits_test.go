@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"os"
 	"path/filepath"
 	"sync"
 	"testing"
@@ -34,10 +35,43 @@ import (
 // withdrawal was acknowledged, no permit was good twice, nothing that a sender
 // was told is missing, and no permit is outstanding for longer than its life.
 func TestTheGateIsKilledWhileItHandsOutPermits(t *testing.T) {
+	t.Run("Standalone", func(t *testing.T) {
+		handsOut(t, func(t *testing.T) (*codb, func()) {
+			c := newCodb(t)
+			return c, func() { c.again(); c.revive() }
+		})
+	})
+	t.Run("BesideTheOperator", func(t *testing.T) { handsOut(t, newApart) })
+}
+
+// newApart starts the operator and the gate, each with its own rights alone.
+func newApart(t *testing.T) (*codb, func()) {
+	t.Helper()
+	c := install(t)
+	begin := func(account string, args ...string) *codb {
+		raw, err := env.Kubeconfig("system:serviceaccount:"+v1alpha1.SystemNamespace+":"+account, "system:serviceaccounts", "system:authenticated")
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := &codb{T: t, dir: c.dir, kubeconfig: c.path("kubeconfig-" + account), args: args}
+		if err := os.WriteFile(p.kubeconfig, raw, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		p.start()
+		t.Cleanup(func() { p.kill() })
+		return p
+	}
+	g := begin("codb-gate", "gate", "--metrics-address=0", "--data="+c.path("ledger"))
+	begin(v1alpha1.OperatorServiceAccount, "operator", "--webhook-port=0", "--webhook-host=127.0.0.1", "--metrics-address=0", "--probe-address=0")
+	c.baseline()
+	return g, func() { g.kill(); g.kills++; g.start() }
+}
+
+func handsOut(t *testing.T, begin func(*testing.T) (*codb, func())) {
 	fresh(t)
-	people, kills := scale(40, 2000), scale(5, 1000)
+	people, kills := scale(40, 2000), scale(5, 500)
 	ns := acme(t)
-	c := newCodb(t)
+	c, kill := begin(t)
 	for i := range people {
 		o := fleet.Customer(name(i), "everyone")
 		o.Spec.Caps = []v1alpha1.FrequencyCap{{
@@ -65,8 +99,7 @@ func TestTheGateIsKilledWhileItHandsOutPermits(t *testing.T) {
 		if n < people/4 {
 			s.withdraw(name(n))
 		}
-		c.again()
-		c.revive()
+		kill()
 	}
 	fleet.Until(t, "a gate that was killed hands out permits again", 3*time.Minute, func() error {
 		if s.count() < people/2 {
