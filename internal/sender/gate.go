@@ -38,6 +38,7 @@ type gate struct {
 	authority string // file
 	token     string // file
 	patience  time.Duration
+	trouble   func(verb string, err error) // is told of each failed try, and with nil of success
 
 	mu    sync.Mutex
 	roots []byte // what http was made with
@@ -49,7 +50,7 @@ func newGate(o *Options) (*gate, error) {
 	if err != nil || base.Scheme != "https" || base.Host == "" {
 		return nil, fmt.Errorf("%w: the gate's address %q: want https://host:port", ErrUsage, o.Gate)
 	}
-	return &gate{base: base, authority: o.CA, token: o.Token, patience: o.Patience}, nil
+	return &gate{base: base, authority: o.CA, token: o.Token, patience: o.Patience, trouble: o.Progress.troubled}, nil
 }
 
 // pauses begin with 0.1 s and end with 10 s, each up to half as long or short
@@ -127,13 +128,14 @@ func (g *gate) call(ctx context.Context, verb string, question, answer any, limi
 		ctx, cancel := context.WithTimeout(ctx, limit)
 		defer cancel()
 		return struct{}{}, g.once(ctx, &last, verb, body, answer)
-	}, backoff.WithBackOff(pauses()), backoff.WithMaxElapsedTime(g.patience))
+	}, backoff.WithBackOff(pauses()), backoff.WithMaxElapsedTime(g.patience), backoff.WithNotify(func(err error, _ time.Duration) { g.trouble(verb, err) }))
 	if err != nil && ctx.Err() != nil {
 		err = context.Cause(ctx)
 	}
 	if err != nil {
 		return last, fmt.Errorf("%s permits at the gate: %w", verb, err)
 	}
+	g.trouble(verb, nil)
 	return last, nil
 }
 

@@ -33,6 +33,9 @@ func TestWhatMayPassIsTriedAgain(t *testing.T) {
 			if n := s.outcomes()["Sent: 250 queued"]; n != 3 {
 				t.Errorf("%d were sent, want 3", n)
 			}
+			if said := s.options.Progress.String(); strings.Contains(said, "tries again") {
+				t.Errorf("progress: %s", said)
+			}
 		})
 	}
 }
@@ -98,6 +101,9 @@ func TestAGateThatStaysAwayEndsTheRun(t *testing.T) {
 		}
 		if verb == "report" && !strings.Contains(err.Error(), "were not reported") {
 			t.Errorf("report: got %v", err)
+		}
+		if said := s.options.Progress.String(); !strings.Contains(said, "can't "+verb+", and tries again: The test says no (HTTP 503)") {
+			t.Errorf("progress: %s", said)
 		}
 		if n := s.gate.Calls(verb); n < 3 {
 			t.Errorf("%s: asked %d times in a second, want more", verb, n)

@@ -23,6 +23,7 @@ type Progress struct {
 	held       int
 	next       time.Time
 	done       bool
+	trouble    map[string]string // by what is asked of the gate
 }
 
 func (p *Progress) drew(a drawAnswer) {
@@ -70,6 +71,20 @@ func (p *Progress) lapsed() {
 	p.lapsedOnes++
 }
 
+// troubled notes that the gate does not do what is asked of it, and why.
+func (p *Progress) troubled(verb string, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if err == nil {
+		delete(p.trouble, verb)
+		return
+	}
+	if p.trouble == nil {
+		p.trouble = map[string]string{}
+	}
+	p.trouble[verb] = printable(err.Error(), 256)
+}
+
 // String says it in one line, in which nobody is named.
 func (p *Progress) String() string {
 	p.mu.Lock()
@@ -96,6 +111,9 @@ func (p *Progress) String() string {
 		parts = append(parts, fmt.Sprintf("%d wait", p.held))
 	case p.held > 0:
 		parts = append(parts, fmt.Sprintf("%d wait, the first until %s", p.held, p.next.UTC().Format("2006-01-02 15:04:05Z")))
+	}
+	for _, verb := range slices.Sorted(maps.Keys(p.trouble)) {
+		parts = append(parts, fmt.Sprintf("can't %s, and tries again: %s", verb, p.trouble[verb]))
 	}
 	return strings.Join(parts, ", ")
 }

@@ -44,6 +44,9 @@ func Run(ctx context.Context, o Options) error {
 	if err := o.Check(); err != nil {
 		return err
 	}
+	if o.Progress == nil {
+		o.Progress = &Progress{}
+	}
 	door, err := newGate(&o)
 	if err != nil {
 		return err
@@ -51,9 +54,6 @@ func Run(ctx context.Context, o Options) error {
 	r := &run{
 		options: &o, gate: door, progress: o.Progress, pace: newPace(o.AtOnce),
 		slots: make(chan struct{}, o.AtOnce), told: make(chan outcome, maxBatch), work: map[string]inWork{},
-	}
-	if r.progress == nil {
-		r.progress = &Progress{}
 	}
 	if r.resolver, err = startResolver(&o); err != nil {
 		return err

@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-const boxes = "c-1,one@mail.example\nc-2,two@mail.example\n"
+const people = "c-1,one@mail.example\nc-2,two@mail.example\n"
 
 func file(t *testing.T, text string) string {
 	t.Helper()
@@ -29,14 +29,14 @@ func server(t *testing.T) (address string, said *bytes.Buffer, stop func()) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	known, err := mailboxes(file(t, boxes))
+	known, err := mailboxes(file(t, people))
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	said = &bytes.Buffer{}
-	go func() { ended <- serve(ctx, l, known, said) }()
+	go func() { ended <- serve(ctx, l, &postOffice{boxes: boxes(known), out: said}) }()
 	stop = func() {
 		if cancel(); ended != nil {
 			if err := <-ended; err != nil {
@@ -49,10 +49,10 @@ func server(t *testing.T) (address string, said *bytes.Buffer, stop func()) {
 	return l.Addr().String(), said, stop
 }
 
-func sends(t *testing.T, server, people string) string {
+func sends(t *testing.T, server, lines string) string {
 	t.Helper()
 	var out bytes.Buffer
-	if err := run([]string{"send", "--server", server, "--from", "news@acme.example"}, strings.NewReader(people), &out); err != nil {
+	if err := run([]string{"send", "--server", server, "--from", "news@acme.example"}, strings.NewReader(lines), &out); err != nil {
 		t.Fatal(err)
 	}
 	return out.String()
@@ -120,7 +120,7 @@ func TestAConnectionThatBreaksLeavesNoOutcome(t *testing.T) {
 func TestTheResolverRepeatsWhomItWasAskedFor(t *testing.T) {
 	var out bytes.Buffer
 	questions := `{"principal":"c-2","channel":"Email"}` + "\n" + `{"principal":"c-9"}` + "\n"
-	if err := run([]string{"resolve", file(t, boxes)}, strings.NewReader(questions), &out); err != nil {
+	if err := run([]string{"resolve", file(t, people)}, strings.NewReader(questions), &out); err != nil {
 		t.Fatal(err)
 	}
 	want := `{"principal":"c-2","address":"two@mail.example"}` + "\n" + `{"principal":"c-9"}` + "\n"

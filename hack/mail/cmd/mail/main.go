@@ -41,6 +41,7 @@ func run(args []string, in io.Reader, out io.Writer) error {
 	f := flag.NewFlagSet(args[0], flag.ContinueOnError)
 	server, from := f.String("server", "", "mail server, host:port"), f.String("from", "", "who sends")
 	address := f.String("address", ":25", "where to listen")
+	first := f.Duration("first-takes", 0, "how long the server takes over its first message")
 	if err := f.Parse(args[1:]); err != nil {
 		return err
 	}
@@ -64,7 +65,7 @@ func run(args []string, in io.Reader, out io.Writer) error {
 		if err != nil {
 			return err
 		}
-		return serve(ctx, l, known, out)
+		return serve(ctx, l, &postOffice{boxes: boxes(known), out: out, first: *first})
 	}
 	return fmt.Errorf("%s", usage)
 }
