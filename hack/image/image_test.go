@@ -14,7 +14,7 @@ import (
 // TestSameSourceIsTheSameImage builds one snapshot of the module twice, from
 // two folders.
 func TestSameSourceIsTheSameImage(t *testing.T) {
-	here := options{root: t.TempDir(), out: t.TempDir(), tag: "localhost/codb:dev", arch: "amd64"}
+	here := options{root: t.TempDir(), out: t.TempDir(), tag: "localhost/codb:dev", arch: "amd64", programs: []string{"codb", "codb-run"}}
 	elsewhere := here
 	elsewhere.root, elsewhere.out = t.TempDir(), t.TempDir()
 	copySource(t, "../..", here.root)

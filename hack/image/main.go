@@ -11,19 +11,25 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strings"
 )
 
 type options struct {
 	root, out, tag, arch string
+	// programs are what the image holds, each from the folder of its name in
+	// cmd; the first is what it runs.
+	programs []string
 }
 
 func main() {
 	var o options
 	flag.StringVar(&o.root, "root", "../..", "folder of the module to build")
-	flag.StringVar(&o.out, "out", "../../dist", "folder for codb.tar and codb.spdx.json")
+	flag.StringVar(&o.out, "out", "../../dist", "folder for codb.tar and codb.spdx.json, or those of another program")
 	flag.StringVar(&o.tag, "tag", "localhost/codb:dev", "name of the image")
 	flag.StringVar(&o.arch, "arch", runtime.GOARCH, "architecture to build for")
+	programs := flag.String("programs", "codb,codb-run", "what it holds, each from the folder of its name in cmd; it runs the first")
 	flag.Parse()
+	o.programs = strings.Split(*programs, ",")
 	digest, err := build(o)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "image:", err)
@@ -45,7 +51,7 @@ func build(o options) (string, error) {
 	defer os.RemoveAll(dir)
 	var binaries []string
 	var content []file
-	for _, program := range programs {
+	for _, program := range o.programs {
 		binary := filepath.Join(dir, program)
 		if err := compile(o, program, binary); err != nil {
 			return "", err
@@ -60,14 +66,11 @@ func build(o options) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("list the programs' materials: %w", err)
 	}
-	if err := os.WriteFile(filepath.Join(o.out, "codb.spdx.json"), bill, 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(o.out, o.programs[0]+".spdx.json"), bill, 0o644); err != nil {
 		return "", err
 	}
 	return pack(o, append(content, file{"sbom.spdx.json", bill, 0o644}))
 }
-
-// programs are what the image holds; the first is what it runs.
-var programs = []string{"codb", "codb-run"}
 
 // compile leaves out whatever differs between two machines: paths, the state
 // of version control, C libraries, flags of the environment.

@@ -39,31 +39,31 @@ func pack(o options, entries []file) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	img, err = mutate.ConfigFile(img, configured(img, o.arch))
+	img, err = mutate.ConfigFile(img, configured(img, o))
 	if err != nil {
 		return "", err
 	}
-	if err := tarball.WriteToFile(filepath.Join(o.out, "codb.tar"), tag, img); err != nil {
+	if err := tarball.WriteToFile(filepath.Join(o.out, o.programs[0]+".tar"), tag, img); err != nil {
 		return "", fmt.Errorf("write the image: %w", err)
 	}
 	digest, err := img.Digest()
 	return digest.String(), err
 }
 
-func configured(img v1.Image, arch string) *v1.ConfigFile {
+func configured(img v1.Image, o options) *v1.ConfigFile {
 	old, err := img.ConfigFile()
 	if err != nil {
 		old = &v1.ConfigFile{}
 	}
 	c := old.DeepCopy()
-	c.OS, c.Architecture = "linux", arch
+	c.OS, c.Architecture = "linux", o.arch
 	c.History = nil // its times are of no use, and the layers speak for themselves
 	c.Config = v1.Config{
-		Entrypoint: []string{"/codb"},
+		Entrypoint: []string{"/" + o.programs[0]},
 		User:       user,
 		WorkingDir: "/",
 		Labels: map[string]string{
-			"org.opencontainers.image.title":    "codb",
+			"org.opencontainers.image.title":    o.programs[0],
 			"org.opencontainers.image.licenses": "Apache-2.0",
 			"org.opencontainers.image.source":   "https://github.com/codb-dev/codb",
 		},
