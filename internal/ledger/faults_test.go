@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/codb-dev/codb/internal/contacts"
 	"github.com/codb-dev/codb/internal/ledger"
 	"github.com/codb-dev/codb/test/postgres"
@@ -119,6 +121,51 @@ func TestABadNetworkLosesNothing(t *testing.T) {
 		t.Errorf("%d records were acknowledged", w.count())
 	}
 	w.check(t, gates[0])
+}
+
+// TestAPausedGateLosesItsTurn pauses a gate that has the lock on the head: the
+// others go on before their patience ends, and so does the gate afterwards.
+func TestAPausedGateLosesItsTurn(t *testing.T) {
+	at := place(t)
+	proxy, err := postgres.NewProxy(at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = proxy.Close() })
+	paused, other := open(t, proxy.URL(), time.Minute), open(t, at, 0)
+	if _, err := paused.Append(t.Context(), records(0, 1)); err != nil {
+		t.Fatal(err)
+	}
+	r := record(0)
+	r.Key = "of-the-paused-one"
+	proxy.Stall(r.Key, 1) // after it has read, before it writes
+	late := make(chan error, 1)
+	go func() {
+		_, err := paused.AppendIf(t.Context(), []ledger.Record{r}, map[string]uint64{r.Principal: 1})
+		late <- err
+	}()
+	holds(t, at)
+	if _, err := other.Append(t.Context(), records(1, 2)); err != nil {
+		t.Errorf("the other gate: %v", err)
+	}
+	if err := <-late; err != nil || paused.Sequence() != 3 {
+		t.Errorf("the paused gate, later: %v; the ledger is at %d", err, paused.Sequence())
+	}
+}
+
+// holds returns when somebody idles in the middle of a transaction.
+func holds(t *testing.T, at string) {
+	t.Helper()
+	c, err := pgx.Connect(t.Context(), at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = c.Close(t.Context()) }()
+	for n := 0; n == 0; {
+		if err := c.QueryRow(t.Context(), `SELECT count(*) FROM pg_stat_activity WHERE state = 'idle in transaction' AND application_name = 'codb'`).Scan(&n); err != nil {
+			t.Fatal(err)
+		}
+	}
 }
 
 // TestADatabaseThatIsDown refuses within bounds, says why, and needs no restart

@@ -28,6 +28,8 @@ type Proxy struct {
 
 	mu       sync.Mutex
 	replaced [][2][]byte
+	stalls   []byte // what stalls a connection when it comes by
+	passes   int    // how often it comes by before
 	open     map[net.Conn]bool
 	wg       sync.WaitGroup
 }
@@ -61,6 +63,29 @@ func (p *Proxy) Replace(old, by string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.replaced = append(p.replaced, [2][]byte{[]byte(old), []byte(by)})
+}
+
+// Stall lets a client's word come by so many times. What has it next, and all
+// that follows on its connection, arrives nowhere, as from a process that is
+// paused.
+func (p *Proxy) Stall(word string, passes int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.stalls, p.passes = []byte(word), passes
+}
+
+// stalled says whether a connection stalls here.
+func (p *Proxy) stalled(b []byte) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.stalls == nil || !bytes.Contains(b, p.stalls) {
+		return false
+	}
+	if p.passes--; p.passes >= 0 {
+		return false
+	}
+	p.stalls = nil
+	return true
 }
 
 // Down takes the server off the network, or brings it back.
@@ -154,6 +179,10 @@ func (p *Proxy) carry(to io.Writer, from io.Reader, change func([]byte) []byte) 
 			<-time.After(late)
 		}
 		if rand.Int64N(1000) < p.Resets.Load() {
+			return
+		}
+		if p.stalled(b[:n]) {
+			_, _ = io.Copy(io.Discard, from) // until somebody gives the connection up
 			return
 		}
 		if _, err := to.Write(change(b[:n])); err != nil {
