@@ -89,9 +89,13 @@ func (u uninstaller) run(ctx context.Context, everything bool) error {
 func (u uninstaller) removeEverything(ctx context.Context) error {
 	campaigns := client.HasLabels{v1alpha1.LabelCampaign}
 	for _, list := range []client.ObjectList{&batchv1.CronJobList{}, &batchv1.JobList{}, &corev1.PodList{}} {
-		if err := u.deleteAll(ctx, list, campaigns); err != nil {
+		if err := u.deleteAll(ctx, "every campaign's workload", list, campaigns); err != nil {
 			return err
 		}
+	}
+	ours := client.MatchingLabels{"app.kubernetes.io/part-of": "codb"}
+	if err := u.deleteAll(ctx, "the gate's address in the brands' namespaces", &corev1.ConfigMapList{}, ours); err != nil {
+		return err
 	}
 	if err := u.remove(ctx, config.Policy, config.CRDs); err != nil { // with all that is declared
 		return err
@@ -160,7 +164,7 @@ func (u uninstaller) gone(ctx context.Context, what string, list client.ObjectLi
 	})
 }
 
-func (u uninstaller) deleteAll(ctx context.Context, list client.ObjectList, o ...client.ListOption) error {
+func (u uninstaller) deleteAll(ctx context.Context, what string, list client.ObjectList, o ...client.ListOption) error {
 	if err := u.client.List(ctx, list, o...); err != nil {
 		return err
 	}
@@ -170,14 +174,14 @@ func (u uninstaller) deleteAll(ctx context.Context, list client.ObjectList, o ..
 			return nil
 		}
 		if err := u.client.Delete(ctx, obj, client.PropagationPolicy("Background")); ignoreAbsent(err) != nil {
-			return fmt.Errorf("delete a campaign's workload %s/%s: %w", obj.GetNamespace(), obj.GetName(), err)
+			return fmt.Errorf("delete %s: %s/%s: %w", what, obj.GetNamespace(), obj.GetName(), err)
 		}
 		return nil
 	})
 	if err != nil {
 		return err
 	}
-	return u.gone(ctx, "every campaign's workload", list, o...)
+	return u.gone(ctx, what, list, o...)
 }
 
 // suspend holds what runs. Suspending is always admitted.

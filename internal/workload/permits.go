@@ -21,6 +21,9 @@ const (
 	// permitRetries is how often a Job that draws permits begins again after a
 	// failure. It goes on where it ended: nobody is drawn twice.
 	permitRetries = 6
+	// mustChange is the exit code by which the helper says that trying again is
+	// of no use.
+	mustChange = 2
 )
 
 // noToken is about a Job of a campaign that is released for those who are
@@ -46,6 +49,12 @@ func (k *Keeper) helper(ctx context.Context, c *v1alpha1.Campaign) (*corev1.PodS
 // putInFront lets the sender draw permits: the helper runs it.
 func putInFront(helper *corev1.PodSpec, spec *batchv1.JobSpec) {
 	spec.BackoffLimit = ptr.To[int32](permitRetries)
+	spec.PodFailurePolicy = &batchv1.PodFailurePolicy{Rules: []batchv1.PodFailurePolicyRule{{
+		Action: batchv1.PodFailurePolicyActionFailJob,
+		OnExitCodes: &batchv1.PodFailurePolicyOnExitCodesRequirement{
+			ContainerName: ptr.To(containerName), Operator: batchv1.PodFailurePolicyOnExitCodesOpIn, Values: []int32{mustChange},
+		},
+	}}}
 	pod, with := &spec.Template.Spec, &helper.Containers[0]
 	pod.InitContainers = append(pod.InitContainers, helper.InitContainers...)
 	pod.Volumes = append(pod.Volumes, helper.Volumes...)

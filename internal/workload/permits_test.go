@@ -32,6 +32,9 @@ func TestASenderThatDrawsPermitsHasTheHelperInFront(t *testing.T) {
 	if len(sender.Args) != 1 || *j.Spec.BackoffLimit != 6 || *pod.AutomountServiceAccountToken {
 		t.Errorf("args %v, %d retries, a token for the apiserver: %v", sender.Args, *j.Spec.BackoffLimit, *pod.AutomountServiceAccountToken)
 	}
+	if rules := j.Spec.PodFailurePolicy.Rules; len(rules) != 1 || rules[0].Action != batchv1.PodFailurePolicyActionFailJob || !slices.Equal(rules[0].OnExitCodes.Values, []int32{2}) {
+		t.Errorf("what fails at once: %+v", rules)
+	}
 	s.release() // into a namespace that enforces the restricted Pod Security Standard
 	s.until("its pod is admitted", func(context.Context) (bool, error) { return len(s.pods()) == 1, nil })
 }

@@ -81,6 +81,9 @@ func (c *cluster) nothingIsLeft(t *testing.T) {
 	if left := c.kubectl(t, "-n", marketers, "get", "jobs,pods", "-o", "name"); left != "" {
 		t.Errorf("left in the marketers' namespace: %s", left)
 	}
+	if left := c.kubectl(t, "get", "configmaps", "-A", "-l", "app.kubernetes.io/part-of=codb", "-o", "name"); left != "" {
+		t.Errorf("left of what pods need to find the gate: %s", left)
+	}
 }
 
 // checkout writes the source of a revision.

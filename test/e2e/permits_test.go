@@ -59,6 +59,9 @@ func TestMailThroughPermits(t *testing.T) {
   workload: {job: {image: "localhost/codb-mail:dev", command: [/mail, send, --server=smtp.mail.svc:2525, --from=news@acme.example]}}`))
 	c.until(t, "its Job to end", "Complete", c.field("job", "alone", ".status.conditions[?(@.type=='Complete')].type"))
 	c.until(t, "what the campaign says failed", "1", c.field("camp", "alone", ".status.permits.failed"))
+
+	c.codb(t, "uninstall", "--delete-consents")
+	c.nothingIsLeft(t)
 }
 
 // mailImage is that of the sample sender.
