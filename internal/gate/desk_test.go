@@ -206,6 +206,37 @@ func TestOutcomesAreRecordedOnce(t *testing.T) {
 	o.want("ledger", []contacts.Event{contacts.Drawn, contacts.Redeemed, contacts.Sent, contacts.HardBounce}, o.events("c-1"))
 }
 
+func TestASenderThatNeverReportsEndsAllTheSame(t *testing.T) {
+	o := newOffice(t, "c-1")
+	o.town.cap = 1
+	d := o.draw(pod(1, "spring"), 9)
+	o.redeem(pod(1, "spring"), ids(d)...)
+	if d := o.draw(pod(1, "spring"), 9); !d.Exhausted {
+		t.Errorf("nobody is left: %+v", d)
+	}
+	o.town.wait(permit.Life)
+	o.tend()
+	o.want("ledger", []contacts.Event{contacts.Drawn, contacts.Redeemed}, o.events("c-1"))
+	o.want("a cap counts what was never reported", 0, len(o.draw(pod(1, "autumn"), 9).Permits))
+}
+
+func TestClocksThatJump(t *testing.T) {
+	o := newOffice(t, "c-1", "c-2")
+	o.town.until = noon.Add(time.Hour)
+	o.town.says("c-2", paused)
+	d := o.draw(pod(1, "spring"), 9)
+	o.town.wait(-30 * time.Minute) // back
+	o.tend()
+	o.want("put back, a permit stays what it was", []permit.Answer{permit.Redeemed}, o.redeem(pod(1, "spring"), ids(d)...))
+	o.want("and who was held stays held", 0, len(o.draw(pod(1, "spring"), 9).Permits))
+	o.want("and who was contacted is not contacted again", []contacts.Event{contacts.Drawn, contacts.Redeemed}, o.events("c-1"))
+	o.town.wait(48 * time.Hour) // and forth
+	d = o.draw(pod(1, "spring"), 9)
+	o.want("put forth, the hold is over", []string{"c-2"}, people(d))
+	o.town.wait(48 * time.Hour)
+	o.want("and permits too", []permit.Answer{permit.Expired}, o.redeem(pod(1, "spring"), ids(d)...))
+}
+
 func TestADrawWaitsForSomebody(t *testing.T) {
 	o := newOffice(t, "c-1")
 	o.town.says("c-1", func(s *v1alpha1.CustomerConsentSpec) { paused(s) })

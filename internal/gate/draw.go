@@ -39,7 +39,7 @@ const (
 	// lookEvery is how soon a draw that waits sees what has changed.
 	lookEvery = 100 * time.Millisecond
 	// proveEvery is how soon it sees that the campaign or a policy has.
-	proveEvery = 2 * time.Second
+	proveEvery = 5 * time.Second
 	// atOnce is about how many customers the policies are asked about together.
 	atOnce = 256
 )

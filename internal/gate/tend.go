@@ -10,6 +10,9 @@ import (
 	"github.com/codb-dev/codb/internal/permit"
 )
 
+// tendAgain is how soon what failed is tried again.
+const tendAgain = 5 * time.Second
+
 // Tend keeps order until ctx is done: it gives back what lapsed, and takes back
 // permits of whose customer the answer has changed. Nothing depends on how soon:
 // a permit that lapsed or whose customer said no can't be redeemed anyway.
@@ -28,9 +31,11 @@ func (d *Desk) Tend(ctx context.Context) error {
 		}
 		next, err := d.tend(ctx, mark)
 		if err != nil && ctx.Err() == nil {
-			d.log.Error(err, "keep permits in order")
+			d.log.Error(err, "permits are not kept in order; those that lapsed keep their places")
+			tick.Reset(tendAgain)
 			continue
 		}
+		tick.Reset(lookEvery)
 		mark = next
 		if now := d.clock(); now.Sub(forgotten) > time.Hour {
 			d.forget(now)
