@@ -7,5 +7,5 @@ hack/need.sh go gcc
 hack/postgres.sh >/dev/null
 KUBEBUILDER_ASSETS=$(hack/assets.sh)
 export KUBEBUILDER_ASSETS
-for module in hack/cluster hack/image hack/chart/helm hack/alerts; do go -C $module test ./...; done
+for module in hack/cluster hack/image hack/chart/helm hack/alerts hack/mail; do go -C $module test ./...; done
 CGO_ENABLED=1 go test -race "$@" ./...
