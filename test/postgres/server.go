@@ -60,7 +60,7 @@ func New() (*Server, error) {
 	}
 	initdb := s.command("initdb", "-D", s.data(), "-U", User, "-A", "trust", "--no-locale", "-E", "UTF8", "--no-sync")
 	if out, err := initdb.CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("initdb: %w: %s", err, out)
+		return nil, errors.Join(fmt.Errorf("initdb: %w: %s", err, out), os.RemoveAll(dir))
 	}
 	return s, s.Start()
 }
