@@ -210,8 +210,8 @@ func TestASenderThatDoesNotPlayAlong(t *testing.T) {
 			if role == "quits" {
 				return // whether somebody was handed over before it was gone is a race, and either is right
 			}
-			if len(s.handed()) != tc.handed || unknown != tc.unknown {
-				t.Errorf("%d handed over and %d unknown, want %d and %d", len(s.handed()), unknown, tc.handed, tc.unknown)
+			if len(s.handed()) > tc.handed || unknown != tc.unknown { // it may be killed before it has read
+				t.Errorf("%d handed over and %d unknown, want at most %d and %d", len(s.handed()), unknown, tc.handed, tc.unknown)
 			}
 		})
 	}
@@ -274,13 +274,19 @@ func TestStoppingDoesNotWaitForEver(t *testing.T) {
 }
 
 func TestAGateThatDoesNotLetUsWaitIsNotAskedInACircle(t *testing.T) {
-	s := tell(t, 1, "good")
+	s := tell(t, 0, "good")
 	s.gate.Impatient, s.gate.Forever = true, true
 	ctx, stop := context.WithCancel(t.Context())
-	time.AfterFunc(1200*time.Millisecond, stop)
+	var asked []time.Time
+	s.gate.Fault = func(_ string, n int) fakegate.Fault {
+		if asked = append(asked, time.Now()); n == 2 {
+			stop()
+		}
+		return fakegate.Fault{}
+	}
 	_ = s.run(ctx)
-	if n := s.gate.Calls("draw"); n < 2 || n > 3 {
-		t.Errorf("asked %d times in little more than a second, want 2 or 3", n)
+	if pause := asked[1].Sub(asked[0]); pause < 900*time.Millisecond {
+		t.Errorf("asked again after %s, want a second", pause)
 	}
 }
 
