@@ -202,9 +202,9 @@ func moved(m *ast.Module, pkg, params ast.Ref) (*ast.Module, error) {
 	place := func(ref ast.Ref) (ast.Value, error) {
 		switch {
 		case ref.HasPrefix(from):
-			return slices.Concat(pkg, ref[len(from):]), nil
+			return slices.Concat(pkg.Copy(), ref[len(from):]), nil // a compiler rewrites terms in place
 		case params != nil && ref.HasPrefix(parametersRef):
-			return slices.Concat(params, ref[len(parametersRef):]), nil
+			return slices.Concat(params.Copy(), ref[len(parametersRef):]), nil
 		}
 		return ref, nil
 	}
