@@ -42,8 +42,8 @@ func write(dir string, templates map[string][]byte) error {
 }
 
 // kept stays when the chart is uninstalled: what people declared, and what
-// holds their campaigns.
-var kept = []config.Part{config.CRDs, config.Namespaces, config.Admission, config.Mutation}
+// holds and equips their campaigns.
+var kept = []config.Part{config.CRDs, config.Namespaces, config.Admission, config.Mutation, config.Sender}
 
 // mutates says whether the cluster is Kubernetes 1.36 or later.
 const mutates = `.Capabilities.APIVersions.Has "admissionregistration.k8s.io/v1/MutatingAdmissionPolicy"`

@@ -63,7 +63,7 @@ func TestUninstallKeepsWhatPeopleDeclared(t *testing.T) {
 		keep := false
 		switch o.GetKind() {
 		case "CustomResourceDefinition", "Namespace", "ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding",
-			"MutatingAdmissionPolicy", "MutatingAdmissionPolicyBinding":
+			"MutatingAdmissionPolicy", "MutatingAdmissionPolicyBinding", "PodTemplate":
 			keep = true
 		}
 		if kept := o.GetAnnotations()["helm.sh/resource-policy"] == "keep"; kept != keep {
