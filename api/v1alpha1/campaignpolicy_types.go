@@ -294,7 +294,8 @@ type RuleEngine struct {
 	// +required
 	// +kubebuilder:validation:MaxLength=63
 	Rule string `json:"rule"`
-	// engine is Native, compiled for codb's columns, or OPA.
+	// engine is Native, compiled for codb's columns; Plan, OPA's plan of the rule
+	// compiled in a worker process; or OPA, its interpreter there.
 	// +required
 	Engine EngineName `json:"engine"`
 	// why it is not Native: where, over which construct, and what to write
@@ -305,11 +306,12 @@ type RuleEngine struct {
 }
 
 // EngineName is what evaluates a rule.
-// +kubebuilder:validation:Enum=Native;OPA
+// +kubebuilder:validation:Enum=Native;Plan;OPA
 type EngineName string
 
 const (
 	EngineNative EngineName = "Native"
+	EnginePlan   EngineName = "Plan"
 	EngineOPA    EngineName = "OPA"
 )
 

@@ -99,7 +99,7 @@ func (r *Reconciler) decide(ctx context.Context, p *v1alpha1.CampaignPolicy, rep
 		if err != nil {
 			return err
 		}
-		if s.Engines, err = r.Library.Engines(policy.FromObject(p)); err != nil {
+		if s.Engines, err = r.Library.Engines(policy.FromObject(p), report.Unplanned); err != nil {
 			return err
 		}
 		s.InForce = rev

@@ -369,7 +369,7 @@ func TestTheStatusSaysByWhatRulesAreEvaluated(t *testing.T) {
 	w.is(spec)
 	engines := w.looks().Status.Engines
 	if len(engines) != 2 || engines[0] != (v1alpha1.RuleEngine{Rule: "pause", Engine: v1alpha1.EngineNative}) ||
-		engines[1].Rule != "rego" || engines[1].Engine != v1alpha1.EngineOPA || engines[1].Why == "" {
+		engines[1].Rule != "rego" || engines[1].Engine != v1alpha1.EnginePlan || engines[1].Why == "" {
 		t.Errorf("engines %+v", engines)
 	}
 }

@@ -25,6 +25,8 @@ type Report struct {
 	Tests    []TestResult `json:"tests,omitempty"`
 	Passed   int          `json:"passed"`
 	Total    int          `json:"total"`
+	// Unplanned are the rules that only OPA's interpreter can evaluate.
+	Unplanned []Refused `json:"unplanned,omitempty"`
 }
 
 // TestResult is how one case came out.
@@ -147,7 +149,7 @@ func (l *Library) check(ctx context.Context, p *Policy) Report {
 	if err != nil {
 		return Report{Problems: regoProblems(ownFile, err, ProblemCompile, "opa check --strict shows more"), Total: len(p.Tests)}
 	}
-	r := Report{Total: len(p.Tests)}
+	r := Report{Total: len(p.Tests), Unplanned: i.unplanned(ctx)}
 	for n := range p.Tests {
 		result := i.test(ctx, &p.Tests[n])
 		if result.Passed {

@@ -91,16 +91,22 @@ func (l *Library) DigestAll(ps []Policy) string {
 // result is the name of a query's only binding.
 const result = "result"
 
-func (i *Interpreter) prepare(ctx context.Context, uses ...int) (*query, error) {
-	q := &query{}
+// ask is a query for the sets of some uses, and what the elements of its result
+// are.
+func (i *Interpreter) ask(uses ...int) (body ast.Body, slots []slot) {
 	var sets []*ast.Term
 	for _, u := range uses {
 		for _, set := range i.uses[u].sets {
 			sets = append(sets, ast.NewTerm(i.uses[u].pkg.Append(ast.StringTerm(set))))
-			q.slots = append(q.slots, slot{use: u, set: set})
+			slots = append(slots, slot{use: u, set: set})
 		}
 	}
-	body := ast.NewBody(ast.Equality.Expr(ast.VarTerm(result), ast.ArrayTerm(sets...)))
+	return ast.NewBody(ast.Equality.Expr(ast.VarTerm(result), ast.ArrayTerm(sets...))), slots
+}
+
+func (i *Interpreter) prepare(ctx context.Context, uses ...int) (*query, error) {
+	body, slots := i.ask(uses...)
+	q := &query{slots: slots}
 	var err error
 	q.prepared, err = rego.New(
 		rego.ParsedQuery(body), rego.Compiler(i.compiler), rego.Capabilities(capabilities()),
@@ -186,15 +192,20 @@ func (i *Interpreter) answer(ctx context.Context, a *asked, s *decision.Subject,
 		}
 		return g.answer()
 	}
-	for lo := 0; lo < len(i.all.slots); {
+	g.uses(i.uses, i.all.slots, sets)
+	return g.answer()
+}
+
+// uses adds what several uses say, none of which failed.
+func (g *gathered) uses(uses []use, slots []slot, sets *ast.Array) {
+	for lo := 0; lo < len(slots); {
 		hi := lo
-		for hi < len(i.all.slots) && i.all.slots[hi].use == i.all.slots[lo].use {
+		for hi < len(slots) && slots[hi].use == slots[lo].use {
 			hi++
 		}
-		g.use(&i.uses[i.all.slots[lo].use], i.all.slots[lo:hi], sets.Slice(lo, hi), nil, nil)
+		g.use(&uses[slots[lo].use], slots[lo:hi], sets.Slice(lo, hi), nil, nil)
 		lo = hi
 	}
-	return g.answer()
 }
 
 // answerUse gathers what one use says.

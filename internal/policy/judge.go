@@ -28,6 +28,7 @@ type judge struct {
 	sandbox  *Sandbox
 	policies []Policy
 	digest   string
+	planned  bool // by plans, where there are any
 
 	mu      sync.Mutex
 	strikes map[int]strike // by use
@@ -43,10 +44,11 @@ func (j *judge) Digest() string { return j.digest }
 
 // loadInto has the worker compile the policies unless it did before.
 func (j *judge) loadInto(ctx context.Context, p *process) error {
-	if p.loaded[j.digest] {
+	key := fmt.Sprint(j.digest, j.planned)
+	if p.loaded[key] {
 		return nil
 	}
-	load := &loadRequest{Digest: j.digest, Policies: j.policies, Forget: len(p.loaded) >= maxLoaded}
+	load := &loadRequest{Digest: j.digest, Policies: j.policies, Planned: j.planned, Forget: len(p.loaded) >= maxLoaded}
 	if load.Forget {
 		clear(p.loaded)
 	}
@@ -57,7 +59,7 @@ func (j *judge) loadInto(ctx context.Context, p *process) error {
 	if got.Error != "" {
 		return fmt.Errorf("compile policies: %s", got.Error)
 	}
-	p.loaded[j.digest] = true
+	p.loaded[key] = true
 	return nil
 }
 
@@ -81,7 +83,7 @@ func (j *judge) Judge(ctx context.Context, q decision.Question) ([]decision.Answ
 // killed, carefully.
 func (j *judge) batch(ctx context.Context, q *decision.Question, lo int, out []decision.Answer) error {
 	r := judgeRequest{
-		Digest: j.digest, Now: q.Now, Campaign: q.Campaign,
+		Digest: j.digest, Planned: j.planned, Now: q.Now, Campaign: q.Campaign,
 		Subjects: q.Subjects[lo : lo+len(out)], Stopped: j.struckOut(),
 	}
 	if len(r.Stopped) == 0 {

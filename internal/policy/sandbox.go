@@ -207,11 +207,21 @@ func (s *Sandbox) exhaustive(p *Policy, why error) Problem {
 // is not added: pass Library.Floor first. Policies that Check refuses make an
 // error.
 func (s *Sandbox) Load(ctx context.Context, ps []Policy) (decision.Judge, error) {
+	return s.load(ctx, ps, false)
+}
+
+// LoadPlanned is Load for one who checks the answers: workers evaluate plans
+// where OPA can make them.
+func (s *Sandbox) LoadPlanned(ctx context.Context, ps []Policy) (decision.Judge, error) {
+	return s.load(ctx, ps, true)
+}
+
+func (s *Sandbox) load(ctx context.Context, ps []Policy, planned bool) (decision.Judge, error) {
 	ps = slices.Clone(ps)
 	for i := range ps {
 		ps[i].Tests = nil
 	}
-	j := &judge{sandbox: s, policies: ps, digest: s.lib.DigestAll(ps), strikes: map[int]strike{}}
+	j := &judge{sandbox: s, policies: ps, digest: s.lib.DigestAll(ps), planned: planned, strikes: map[int]strike{}}
 	err := s.with(ctx, s.judging, j.loadInto)
 	if err != nil {
 		return nil, fmt.Errorf("load policies: %w", err)

@@ -55,13 +55,18 @@ func (p *campaignPlan) sample(out []decision.Answer, left []int) []int {
 	return rows
 }
 
-// signature tells sets of reasons apart, whenever they end.
+// signature tells sets of reasons apart, whenever they end, and whatever a policy's
+// own Rego says beside its codes: it may have words for each customer.
 func signature(reasons []decision.Reason) uint64 {
 	var h maphash.Hash
 	h.SetSeed(signatureSeed)
 	for i := range reasons {
 		r := &reasons[i]
-		for _, s := range []string{string(r.Verdict), r.Code, r.Policy, r.Rule, r.Message} {
+		message := r.Message
+		if r.Rule == OwnRule {
+			message = ""
+		}
+		for _, s := range []string{string(r.Verdict), r.Code, r.Policy, r.Rule, message} {
 			_, _ = h.WriteString(s)
 			_ = h.WriteByte(0)
 		}

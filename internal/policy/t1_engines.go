@@ -11,8 +11,8 @@ import (
 
 // Engines says of each rule of a policy by what it is evaluated, for a campaign
 // of the usual kind. Only what codb's own library says is tried; a policy's own
-// Rego is for workers.
-func (l *Library) Engines(p Policy) ([]v1alpha1.RuleEngine, error) {
+// Rego is for workers, which told what they can't plan.
+func (l *Library) Engines(p Policy, unplanned []Refused) ([]v1alpha1.RuleEngine, error) {
 	own := p.Rego != ""
 	p.Rego = ""
 	var refused []Refused
@@ -25,19 +25,30 @@ func (l *Library) Engines(p Policy) ([]v1alpha1.RuleEngine, error) {
 	}
 	var out []v1alpha1.RuleEngine
 	for _, u := range p.Rules {
-		e := v1alpha1.RuleEngine{Rule: u.Name, Engine: v1alpha1.EngineNative}
+		why := ""
 		if at := slices.IndexFunc(refused, func(r Refused) bool { return r.Rule == u.Name }); at >= 0 {
-			e.Engine, e.Why = v1alpha1.EngineOPA, clip(refused[at].Why, 400)+"; docs/policies.md says what can be compiled"
+			why = clip(refused[at].Why, 250) + "; docs/policies.md says what can be compiled"
 		}
-		out = append(out, e)
+		out = append(out, engineOf(u.Name, why, unplanned))
 	}
 	if own {
-		out = append(out, v1alpha1.RuleEngine{
-			Rule: OwnRule, Engine: v1alpha1.EngineOPA,
-			Why: "a policy's own Rego is evaluated by OPA in a process of its own; say with rules of the library what they can say",
-		})
+		out = append(out, engineOf(OwnRule,
+			"a policy's own Rego is evaluated in a process of its own; say with rules of the library what they can say", unplanned))
 	}
 	return out, nil
+}
+
+// engineOf is what evaluates a rule that is not native for some reason.
+func engineOf(rule, why string, unplanned []Refused) v1alpha1.RuleEngine {
+	e := v1alpha1.RuleEngine{Rule: rule, Engine: v1alpha1.EngineNative, Why: why}
+	if why == "" {
+		return e
+	}
+	e.Engine = v1alpha1.EnginePlan
+	if at := slices.IndexFunc(unplanned, func(r Refused) bool { return r.Rule == rule }); at >= 0 {
+		e.Engine, e.Why = v1alpha1.EngineOPA, why+"; OPA has no plan for it: "+clip(oneLine(unplanned[at].Why), 150)
+	}
+	return e
 }
 
 var usualCampaign = decision.Campaign{

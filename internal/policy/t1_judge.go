@@ -115,12 +115,12 @@ func (e *engine) part(ctx context.Context, p *campaignPlan, q decision.Question)
 	if !ok {
 		return nil, false, nil
 	}
-	sample := p.sample(out, left)
 	if p.rest != nil {
 		if err := p.complete(ctx, q, out); err != nil {
 			return nil, false, err
 		}
 	}
+	sample := p.sample(out, left)
 	e.metrics.native(len(out)-len(left), len(left))
 	ask := slices.Concat(left, sample)
 	if len(ask) == 0 {
@@ -198,7 +198,7 @@ func (e *engine) compile(ctx context.Context, p *campaignPlan, c *decision.Campa
 	plan, refused := e.tryPlan(c)
 	rest := e.left(refused)
 	if len(rest) > 0 {
-		p.rest, p.err = e.sandbox.Load(ctx, rest)
+		p.rest, p.err = e.sandbox.LoadPlanned(ctx, rest)
 	}
 	p.plan = plan
 }

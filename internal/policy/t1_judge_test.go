@@ -168,7 +168,7 @@ func TestEngines(t *testing.T) {
 	lib := load(t, policies.FS)
 	p := everyRule(lib)[1]
 	p.Rego = own(`deny contains {"code": "A", "message": ""} if input.customer.bucket == 0`).Rego
-	got, err := lib.Engines(p)
+	got, err := lib.Engines(p, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

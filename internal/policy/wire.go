@@ -30,6 +30,8 @@ type startRequest struct {
 type loadRequest struct {
 	Digest   string   `json:"digest"`
 	Policies []Policy `json:"policies"`
+	// Planned: by plans, where there are any.
+	Planned bool `json:"planned,omitempty"`
 	// Forget all others first.
 	Forget bool `json:"forget,omitempty"`
 }
@@ -40,6 +42,7 @@ type judgeRequest struct {
 	Now      time.Time          `json:"now"`
 	Campaign decision.Campaign  `json:"campaign"`
 	Subjects []decision.Subject `json:"subjects"`
+	Planned  bool               `json:"planned,omitempty"`
 	// Careful asks use by use, tells which is next, and answers customer by
 	// customer, so that the one at fault is known when the worker is killed.
 	Careful bool `json:"careful,omitempty"`

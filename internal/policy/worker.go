@@ -21,7 +21,7 @@ const exitMemory = 86
 // exit code when that process is gone or the memory budget is exceeded. The
 // caller must exit at once: an evaluation may still be going on.
 func WorkerMain(lib *Library, stdin io.Reader, stdout io.Writer) int {
-	w := &worker{lib: lib, out: stdout, sets: map[string]*Interpreter{}}
+	w := &worker{lib: lib, out: stdout, sets: map[string]*Interpreter{}, plans: map[string]*planned{}}
 	requests, gone := make(chan request), make(chan struct{})
 	go func() {
 		_ = read(bufio.NewReaderSize(stdin, 1<<16), requests) // however it ends, the caller is gone
@@ -72,9 +72,10 @@ func read(r io.Reader, to chan<- request) error {
 
 // worker is the inside of a worker process.
 type worker struct {
-	out  io.Writer
-	lib  *Library
-	sets map[string]*Interpreter
+	out   io.Writer
+	lib   *Library
+	sets  map[string]*Interpreter
+	plans map[string]*planned
 }
 
 func (w *worker) start(s *startRequest) (exceeded <-chan struct{}, err error) {
@@ -112,16 +113,17 @@ func (w *worker) serve(r *request) error {
 		report := w.lib.check(ctx, r.Check)
 		return writeFrame(w.out, response{Report: &report})
 	case r.Load != nil:
-		return writeFrame(w.out, w.load(r.Load))
+		return writeFrame(w.out, w.load(ctx, r.Load))
 	case r.Judge != nil:
 		return w.judge(ctx, r.Judge)
 	}
 	return writeFrame(w.out, response{Error: "the request is empty"})
 }
 
-func (w *worker) load(r *loadRequest) response {
+func (w *worker) load(ctx context.Context, r *loadRequest) response {
 	if r.Forget {
 		clear(w.sets)
+		clear(w.plans)
 	}
 	i, err := NewInterpreter(w.lib, r.Policies)
 	if err != nil {
@@ -131,6 +133,11 @@ func (w *worker) load(r *loadRequest) response {
 		return response{Error: fmt.Sprintf("the worker's program differs from its caller's: digest %s is not %s", i.Digest(), r.Digest)}
 	}
 	w.sets[r.Digest] = i
+	if r.Planned {
+		if p, err := newPlanned(ctx, i); err == nil { // else the interpreter answers
+			w.plans[r.Digest] = p
+		}
+	}
 	return response{Uses: len(i.uses)}
 }
 
@@ -141,7 +148,7 @@ func (w *worker) judge(ctx context.Context, r *judgeRequest) error {
 	}
 	q := decision.Question{Now: r.Now, Campaign: r.Campaign, Subjects: r.Subjects}
 	if !r.Careful {
-		answers, err := i.Judge(ctx, q)
+		answers, err := w.fastest(i, r).Judge(ctx, q)
 		if err != nil {
 			return writeFrame(w.out, response{Error: err.Error()})
 		}
@@ -164,4 +171,12 @@ func (w *worker) judge(ctx context.Context, r *judgeRequest) error {
 		}
 	}
 	return writeFrame(w.out, response{})
+}
+
+// fastest is who answers a request that need not be careful.
+func (w *worker) fastest(i *Interpreter, r *judgeRequest) decision.Judge {
+	if p := w.plans[r.Digest]; p != nil && r.Planned {
+		return p
+	}
+	return i
 }
