@@ -3,6 +3,7 @@ package policy
 import (
 	"encoding/json"
 	"flag"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -184,5 +185,29 @@ func TestPlansThatRunTooLongAreKilled(t *testing.T) {
 	want := [][]string{nil, {"EvaluationFailed"}, {"Two"}}
 	if diff := cmp.Diff(want, [][]string{codes(got[0]), codes(got[1]), codes(got[2])}); diff != "" {
 		t.Errorf("codes (-want +got):\n%s", diff)
+	}
+}
+
+// What workers say of rules that are not native is confirmed together with what
+// native rules say: three customers of each set of reasons of both.
+func TestPlansAreConfirmedToo(t *testing.T) {
+	lib := load(t, policies.FS)
+	e, opa, metrics := fronted(t, lib, lib.Floor(), own(`deny contains {"code": "Rare", "message": "rare"} if input.customer.bucket in {401, 407}`))
+	opa.lie = func(a *decision.Answer) {
+		a.Reasons = slices.DeleteFunc(a.Reasons, func(r decision.Reason) bool { return r.Code == "Rare" })
+	}
+	got := mustJudge(t, e, people(500))
+	if n := counted(t, metrics, "consent_policy_differences_total"); n != 1 || slices.Contains(codes(got[401]), "Rare") {
+		t.Errorf("%v differences are counted, and the answer is %v", n, codes(got[401]))
+	}
+}
+
+// Own words for each customer must not have OPA asked about everyone.
+func TestOwnWordsAreNoReasonToAskOPA(t *testing.T) {
+	lib := load(t, policies.FS)
+	e, opa, _ := fronted(t, lib, lib.Floor(), own(`deny contains {"code": "Each", "message": sprintf("%d", [input.customer.bucket])}`))
+	mustJudge(t, e, people(500))
+	if opa.asked > 100 {
+		t.Errorf("OPA was asked about %d of 500", opa.asked)
 	}
 }
