@@ -261,6 +261,9 @@ func (l *Len) Key() string { return fmt.Sprintf("len%v", l.Arrays) }
 // is quicker to be had.
 func AtMost(items []Item) Num {
 	l := &Len{}
+	if len(items) == 0 {
+		return nil
+	}
 	for _, it := range items {
 		loops := 0
 		for _, s := range it.Steps {
@@ -282,7 +285,9 @@ func AtMost(items []Item) Num {
 type Last struct {
 	Items []Item
 	Place Num
-	scan  scan
+	// Most is what the number of values never exceeds; nil: not known.
+	Most Num
+	scan scan
 }
 
 // Value implements Num.
@@ -290,6 +295,11 @@ func (n *Last) Value(m *Machine) (int64, bool) {
 	place, ok := n.Place.Value(m)
 	if !ok {
 		return 0, false
+	}
+	if n.Most != nil {
+		if most, _ := n.Most.Value(m); most < place {
+			return 0, false
+		}
 	}
 	s := &n.scan
 	*s = scan{m: m, keep: true, room: s.room[:0]}

@@ -1,5 +1,7 @@
 package expr
 
+import "slices"
+
 // Ref names a column and whose: Var 0 is the row, others are loops, counted from
 // the outermost.
 type Ref struct{ Var, Column int }
@@ -62,6 +64,23 @@ func (t *Table) Forget() {
 	t.lut = t.lut[:0]
 	clear(t.dense)
 	clear(t.sparse)
+}
+
+// Known are the values that it has answered with so far.
+func (t *Table) Known() []int64 {
+	var out []int64
+	for _, c := range t.dense {
+		if c.State == Defined {
+			out = append(out, c.Value)
+		}
+	}
+	for _, c := range t.sparse {
+		if c.State == Defined {
+			out = append(out, c.Value)
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
 }
 
 func (t *Table) cell(m *Machine) Cell {

@@ -43,8 +43,8 @@ func Tidy(steps []Step, behind ...Num) []Step {
 	return out
 }
 
-// defines says whether a condition is no more than that something is there, and
-// nothing fails over it: a failure must be heard of even where another condition
+// defines says whether a condition is no more than that something is there, or
+// that there is so much of it, and nothing fails over it: a failure must be heard of even where another condition
 // does not hold.
 func defines(b Bool) bool {
 	switch b := b.(type) {
@@ -54,6 +54,18 @@ func defines(b Bool) bool {
 		return !failing(b.Num)
 	case *Test:
 		return b.Table.Defines && !b.Table.Fails
+	case *AndOf:
+		return !slices.ContainsFunc(b.Terms, func(t Bool) bool { return !defines(t) })
+	case *Cmp:
+		if _, ok := b.L.(*Len); ok {
+			return true
+		}
+		m, ok := b.L.(*Memo)
+		if !ok {
+			return false
+		}
+		count, ok := m.Num.(*Count)
+		return ok && Unfailing(count.Items)
 	}
 	return false
 }
@@ -110,6 +122,10 @@ func (f facts) num(n Num) {
 		}
 	case *Last:
 		f.num(n.Place)
+		f[(&Cmp{Op: GE, L: &Count{Items: n.Items}, R: n.Place}).Key()] = true // else there is none
+		if n.Most != nil {
+			f[(&Cmp{Op: GE, L: n.Most, R: n.Place}).Key()] = true
+		}
 	case *Memo:
 		f.num(n.Num)
 	case *Func:

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/metrics"
@@ -31,7 +32,7 @@ type native struct {
 	atoms    map[string]value // rules that are known or finite, by name
 	hard     []expr.Bool      // where two values of one rule could be in conflict
 	manies   int
-	memos    map[string]*expr.Memo
+	nums     map[string]expr.Num
 	at       *ast.Location // what is being compiled
 }
 
@@ -78,7 +79,7 @@ func (c *native) solve(b ast.Body, e *env, t *trail, k func(*env, *trail)) {
 
 // guard goes on where a condition may hold.
 func (c *native) guard(t *trail, b expr.Bool, k func(*trail)) {
-	if b != expr.Lit(false) {
+	if b != expr.Lit(false) && !t.denies(b) {
 		k(t.If(b))
 	}
 }
@@ -249,10 +250,12 @@ func (c *native) query(ref ast.Ref, args []ast.Value, input ast.Value) (ast.Valu
 	} else {
 		x = ast.Equality.Expr(ast.VarTerm(result), terms[0])
 	}
+	cancel, done := limited()
+	defer done()
 	var out ast.Value
 	var failed []topdown.Error
 	q := topdown.NewQuery(ast.NewBody(x)).WithCompiler(c.i.compiler).WithStore(c.i.store).WithTransaction(c.i.txn).
-		WithInput(ast.NewTerm(input)).WithMetrics(metrics.NoOp()).WithBuiltinErrorList(&failed)
+		WithInput(ast.NewTerm(input)).WithMetrics(metrics.NoOp()).WithBuiltinErrorList(&failed).WithCancel(cancel)
 	err := q.Iter(context.Background(), func(qr topdown.QueryResult) error {
 		out = qr[ast.Var(result)].Value
 		return nil
@@ -261,6 +264,17 @@ func (c *native) query(ref ast.Ref, args []ast.Value, input ast.Value) (ast.Valu
 		err = &failed[0]
 	}
 	return out, err
+}
+
+// nativeTime is what OPA may take in this process to answer for one combination
+// of ids. It only runs rules of codb's own library here; what takes longer is left
+// to the workers.
+const nativeTime = time.Second
+
+// limited is a cancel that comes by itself.
+func limited() (topdown.Cancel, func() bool) {
+	cancel := topdown.NewCancel()
+	return cancel, time.AfterFunc(nativeTime, cancel.Cancel).Stop
 }
 
 func kindOf(v value) string {

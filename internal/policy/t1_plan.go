@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/open-policy-agent/opa/v1/ast"
-	"github.com/open-policy-agent/opa/v1/topdown"
 
 	"github.com/codb-dev/codb/api/v1alpha1"
 	"github.com/codb-dev/codb/internal/audience"
@@ -309,7 +308,9 @@ func (c *native) use(p *plan, n int, input ast.Value) (ast.Value, error) {
 		}
 		i.each[n] = q
 	}
-	sets, errs, err := i.eval(context.Background(), i.each[n], input, topdown.NewCancel())
+	cancel, done := limited()
+	defer done()
+	sets, errs, err := i.eval(context.Background(), i.each[n], input, cancel)
 	if err == nil && len(errs) > 0 {
 		err = &errs[0]
 	}

@@ -21,6 +21,8 @@ type chance struct {
 	*rand.Rand
 	ints map[string][]int64 // by path: numbers at which an answer may turn
 	now  int64
+
+	matters map[string]bool // paths that are worth changing; see relevant
 }
 
 func newChance(seed uint64) *chance {
@@ -70,7 +72,10 @@ func (c *chance) instant() time.Time {
 // int64 of a path: often one at which an answer turns, or one beside it.
 func (c *chance) int(path string) int64 {
 	if pool := c.ints[path]; len(pool) > 0 && c.IntN(3) > 0 {
-		return pick(c, pool...) + int64(c.IntN(3)-1)
+		if at := pick(c, pool...); at < math.MaxInt64 {
+			return at + int64(c.IntN(3)-1)
+		}
+		return math.MaxInt64
 	}
 	const day = int64(24 * time.Hour)
 	switch c.IntN(16) {
@@ -190,7 +195,7 @@ func (c *chance) subject(q *decision.Campaign) decision.Subject {
 	c.fill("contacts", root.byName["contacts"], reflect.ValueOf(&s.Contacts).Elem())
 	if r := s.Person.Relationship; r != nil && c.IntN(5) > 0 {
 		for i := range r.Grants {
-			if i == 0 || c.IntN(4) == 0 {
+			if i == 0 || c.IntN(3) == 0 {
 				r.Grants[i].Purpose, r.Grants[i].Channel = q.Purpose, q.Channel
 			}
 		}

@@ -255,7 +255,11 @@ func (c *native) atMany(w many, key value, t *trail, k func(value, *trail)) {
 		if s.less == nil {
 			return // there is nothing behind the last
 		}
-		k(number{n: c.memo(&expr.Last{Items: c.items(w, t), Place: c.num(s.less)}, t.depth)}, t)
+		last := &expr.Last{Items: c.items(w, t), Place: c.num(s.less)}
+		if expr.Unfailing(last.Items) {
+			last.Most = expr.AtMost(last.Items)
+		}
+		k(number{n: c.memo(last, t.depth)}, t)
 		return
 	}
 	if !w.set {

@@ -18,7 +18,7 @@ func newNative(i *Interpreter, opa *sync.Mutex, p *plan, campaign *decision.Camp
 	c := &native{
 		i: i, opa: opa, campaign: shape().byName["campaign"].value(reflect.ValueOf(campaign)).Value,
 		clock: p.clock, columns: p.columns, tables: p.tables, funcs: map[string]*expr.Func{},
-		reads: map[string]*reads{}, atoms: map[string]value{}, memos: map[string]*expr.Memo{},
+		reads: map[string]*reads{}, atoms: map[string]value{}, nums: map[string]expr.Num{},
 	}
 	c.atoms["input.now"] = &finite{
 		label: "now", timed: true, total: true, needs: map[string]bool{},

@@ -3,6 +3,7 @@ package policy
 import (
 	"encoding/json"
 	"flag"
+	"math/rand/v2"
 	"slices"
 	"sync"
 	"testing"
@@ -59,6 +60,12 @@ func TestTheWholeLibraryIsNative(t *testing.T) {
 // worlds is how many campaigns of how many customers TestNativeAnswersLikeOPA
 // compares.
 var worlds = flag.Int("worlds", 8, "campaigns that are compared with OPA, of 250 customers each")
+
+// mutationRows is how many customers are there to tell a faulty plan from a good
+// one, for each campaign.
+var mutationRows = flag.Int("mutation-rows", 40000, "customers of TestNoFaultOfAPlanGoesUnseen")
+
+var onlyRule = flag.String("only-rule", "", "the rule of TestNoFaultOfAPlanGoesUnseen; empty: each")
 
 func TestNativeAnswersLikeOPA(t *testing.T) {
 	lib := load(t, policies.FS)
@@ -121,4 +128,51 @@ func ofBulk(b *decision.Bulk, row int) decision.Answer {
 	}
 	slices.SortFunc(a.Reasons, compareReasons)
 	return a
+}
+
+// FuzzNative compares what a world of chance gets from OPA and from its plan.
+func FuzzNative(f *testing.F) {
+	lib := load(f, policies.FS)
+	f.Add(uint64(1), uint64(2))
+	f.Fuzz(func(t *testing.T, world, customer uint64) {
+		c := newChance(world)
+		q := c.question(0)
+		ps := c.policies(lib)
+		c.Rand = rand.New(rand.NewPCG(customer, 11))
+		q.Subjects = append(q.Subjects, c.subject(&q.Campaign))
+		p, _, want := compiled(t, lib, q, ps...)
+		if got, ok := p.answer(0); ok && len(p.columns.Odd()) == 0 {
+			if diff := cmp.Diff(want[0], got); diff != "" {
+				t.Errorf("%+v at %s (-OPA +native):\n%s", q.Campaign, q.Now, diff)
+			}
+		}
+	})
+}
+
+// Whoever has no reason against them costs no memory, and whoever has costs it
+// only where an Answer is asked for.
+func TestDecisionsAllocateNothing(t *testing.T) {
+	lib := load(t, policies.FS)
+	q := people(4096)
+	p, _, _ := compiled(t, lib, decision.Question{Now: q.Now, Campaign: q.Campaign}, everyRule(lib)...)
+	for n := range q.Subjects {
+		p.columns.Add(&q.Subjects[n])
+	}
+	p.bulk()
+	few := testing.AllocsPerRun(5, func() { p.bulk() })
+	if few > 300 { // the result itself: a set for each reason
+		t.Errorf("%v allocations for %d customers", few, len(q.Subjects))
+	}
+	allowed := -1
+	for row := range q.Subjects {
+		if a, ok := p.answer(row); ok && len(a.Reasons) == 0 {
+			allowed = row
+		}
+	}
+	if allowed < 0 {
+		t.Fatal("nobody is allowed")
+	}
+	if n := testing.AllocsPerRun(100, func() { p.answer(allowed) }); n > 0 {
+		t.Errorf("%v allocations for one customer", n)
+	}
 }

@@ -106,6 +106,17 @@ func (t *trail) loop(array int) (*trail, expr.Loop) {
 	return &trail{up: t, step: expr.Step{Loop: l}, depth: l.Var}, l
 }
 
+// denies says whether a condition on the way is the very opposite of b.
+func (t *trail) denies(b expr.Bool) bool {
+	opposite := expr.Not(b).Key()
+	for ; t != nil; t = t.up {
+		if t.step.If != nil && t.step.If.Key() == opposite {
+			return true
+		}
+	}
+	return false
+}
+
 // within says whether a loop over an array leads here.
 func (t *trail) within(array int) bool {
 	for ; t != nil; t = t.up {
@@ -232,7 +243,7 @@ func operands(vs []value) ([]*finite, bool) {
 
 // unfailing are the operations that are defined or undefined, and never an error.
 var unfailing = []string{
-	"list", "record", "at", "eq", "until", "equal", "neq", "lt", "lte", "gt", "gte", "internal.member_2", "count", "object.get",
+	"list", "record", "at", "eq", "until", "equal", "neq", "lt", "lte", "gt", "gte", "internal.member_2", "count", "object.get", "object.union",
 }
 
 // join makes one finite value of several by an operation that needs all of them

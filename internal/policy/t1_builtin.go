@@ -1,0 +1,173 @@
+package policy
+
+import (
+	"context"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+	"github.com/open-policy-agent/opa/v1/metrics"
+	"github.com/open-policy-agent/opa/v1/topdown"
+
+	"github.com/codb-dev/codb/internal/expr"
+)
+
+// builtin calls k for the value of a builtin.
+func (c *native) builtin(name string, args []value, t *trail, k func(value)) {
+	if f, ok := c.ofBuiltin(name, args); ok {
+		c.fold(f, k)
+		return
+	}
+	if _, ok := comparisons[name]; ok {
+		k(cond{c.compare(name, args[0], args[1], t)})
+		return
+	}
+	switch name {
+	case "plus", "minus":
+		k(c.sum(name, args))
+	case "min", "max":
+		k(c.extreme(name == "min", args[0], t))
+	case "count":
+		k(size{of: args[0], at: t})
+	case "sort":
+		m, ok := args[0].(many)
+		if !ok || m.set {
+			refuse("sort of a %s", kindOf(args[0]))
+		}
+		m.sorted = true
+		k(m)
+	case "or":
+		k(c.union(args))
+	case "internal.member_2":
+		k(cond{c.member(args[0], args[1], t)})
+	case "object.get":
+		c.get(args, t, k)
+	default:
+		refuse("%s of a %s", name, kindOf(worst(args)))
+	}
+}
+
+// worst is the argument for which a builtin can't be asked of OPA.
+func worst(args []value) value {
+	for _, a := range args {
+		if _, ok := operand(a); !ok {
+			return a
+		}
+	}
+	return nil
+}
+
+// ofBuiltin is OPA's own builtin asked for each combination of its arguments.
+func (c *native) ofBuiltin(name string, args []value) (*finite, bool) {
+	f := topdown.GetBuiltin(name)
+	if f == nil {
+		return nil, false
+	}
+	return join(name, args, func(vals []ast.Value) (ast.Value, error) {
+		operands := make([]*ast.Term, len(vals))
+		for i, v := range vals {
+			operands[i] = ast.NewTerm(v)
+		}
+		var out ast.Value
+		b := topdown.BuiltinContext{Context: context.Background(), Metrics: metrics.NoOp(), Cancel: topdown.NewCancel()}
+		err := f(b, operands, func(t *ast.Term) error { out = t.Value; return nil })
+		return out, err
+	})
+}
+
+func (c *native) sum(name string, args []value) value {
+	if s, ok := args[0].(size); ok && s.less == nil && name == "minus" {
+		s.less = args[1]
+		return s
+	}
+	return number{n: c.same(&expr.Sum{A: c.num(args[0]), B: c.num(args[1]), Minus: name == "minus"}), total: total(args...)}
+}
+
+// total says whether all values are always defined.
+func total(vs ...value) bool {
+	for _, v := range vs {
+		switch v := v.(type) {
+		case known:
+		case number:
+			if !v.total {
+				return false
+			}
+		case *finite:
+			if !v.total {
+				return false
+			}
+		default:
+			return false
+		}
+	}
+	return true
+}
+
+func (c *native) extreme(least bool, of value, t *trail) value {
+	switch of := of.(type) {
+	case list:
+		b := &expr.Best{Least: least}
+		for _, v := range of.elems {
+			b.Of = append(b.Of, c.num(v))
+		}
+		return number{n: c.same(b), total: total(of.elems...)}
+	case many:
+		return number{n: c.memo(&expr.Extreme{Least: least, Items: c.items(of, t)}, t.depth)}
+	}
+	refuse("min or max of a %s", kindOf(of))
+	return nil
+}
+
+func (c *native) union(args []value) value {
+	c.manies++
+	return many{set: true, id: c.manies, each: func(t *trail, yield func(value, *trail)) {
+		for _, a := range args {
+			if m, ok := a.(many); !ok || !m.set {
+				if w, ok := a.(known); !ok || ast.ValueName(w.v) != "set" {
+					refuse("union of a %s", kindOf(a))
+				}
+			}
+			c.iterate(a, t, func(_, elem value, t *trail) { yield(elem, t) })
+		}
+	}}
+}
+
+// get is object.get of an object of the document.
+func (c *native) get(args []value, t *trail, k func(value)) {
+	n, ok := args[0].(node)
+	key, named := args[1].(known)
+	if !ok || !named {
+		refuse("object.get of a %s", kindOf(args[0]))
+	}
+	c.field(n, key.v, t, func(v value, _ *trail) {
+		switch v := v.(type) {
+		case number:
+			if v.total {
+				k(v)
+				return
+			}
+			k(number{n: &expr.Otherwise{Num: v.n, Else: c.num(args[2])}, total: total(args[2])})
+		case *finite:
+			k(c.orElse(v, args[2]))
+		default:
+			refuse("object.get of a %s", kindOf(v))
+		}
+	})
+}
+
+func (c *native) orElse(f *finite, otherwise value) value {
+	if f.total {
+		return f
+	}
+	w, ok := otherwise.(known)
+	if !ok {
+		refuse("object.get with a default that depends on the customer")
+	}
+	out := *f
+	out.label, out.total = "else("+f.label+","+labelOf(w.v)+")", true
+	out.eval = func(vals []ast.Value) (ast.Value, error) {
+		if v, err := f.eval(vals); v != nil || err != nil {
+			return v, err
+		}
+		return w.v, nil
+	}
+	return &out
+}

@@ -1,0 +1,115 @@
+package policy
+
+import (
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+
+	"github.com/codb-dev/codb/internal/audience"
+)
+
+// reads is what rules look at, themselves and through others.
+type reads struct {
+	paths map[string]bool // of the input; "" where it can't be told
+	ops   map[string]bool // builtins
+}
+
+// readsOf finds out what rules look at. Rego has no recursion.
+func (c *native) readsOf(name string, rules []*ast.Rule) *reads {
+	if r, ok := c.reads[name]; ok {
+		return r
+	}
+	r := &reads{paths: map[string]bool{}, ops: map[string]bool{}}
+	c.reads[name] = r
+	for _, rule := range rules {
+		for ; rule != nil; rule = rule.Else {
+			ast.WalkRefs(rule, func(ref ast.Ref) bool { c.look(r, ref); return false })
+		}
+	}
+	return r
+}
+
+func (c *native) look(r *reads, ref ast.Ref) {
+	switch {
+	case ref[0].Equal(ast.InputRootDocument):
+		var path []string
+		for _, t := range ref[1:] {
+			s, ok := t.Value.(ast.String)
+			if !ok {
+				break
+			}
+			path = append(path, string(s))
+		}
+		r.paths[strings.Join(path, ".")] = true
+	case ref[0].Equal(ast.DefaultRootDocument):
+		if rules, n := c.rulesOf(ref); len(rules) > 0 {
+			of := c.readsOf(ref[:n].String(), rules)
+			maps.Copy(r.paths, of.paths)
+			maps.Copy(r.ops, of.ops)
+		}
+	default:
+		if name := ref.String(); ast.BuiltinMap[name] != nil {
+			r.ops[name] = true
+		}
+	}
+}
+
+// split says which ids, if any, what is read comes down to, and whether the time
+// is read; ok is false where it is more than that.
+func (r *reads) split() (ids []string, timed, ok bool) {
+	for path := range r.paths {
+		switch {
+		case path == "campaign" || strings.HasPrefix(path, "campaign."):
+		case path == "now":
+			timed = true
+		default:
+			id, found := idOf(path)
+			if !found {
+				return nil, false, false
+			}
+			if !slices.Contains(ids, id) {
+				ids = append(ids, id)
+			}
+		}
+	}
+	slices.Sort(ids)
+	return ids, timed, true
+}
+
+// idOf is the attribute of the customer, kept as one id, that a path leads into.
+func idOf(path string) (string, bool) {
+	for at := range audience.Fields {
+		f := audience.Fields[at]
+		if f.Kind == audience.ID && !strings.Contains(at, "*") && (path == at || strings.HasPrefix(path, at+".")) {
+			return at, true
+		}
+	}
+	return "", false
+}
+
+// unfailing says whether no builtin that is called can fail.
+func (r *reads) unfailing() bool {
+	for op := range r.ops {
+		if op != "assign" && !slices.Contains(unfailing, op) {
+			return false
+		}
+	}
+	return true
+}
+
+func fails(v value) bool {
+	f, ok := operand(v)
+	return ok && f.fails
+}
+
+// numeric says whether all that the builtins do can be done with integers.
+func numeric(r *reads) bool {
+	for op := range r.ops {
+		if !slices.Contains([]string{"eq", "assign", "equal", "neq", "lt", "lte", "gt", "gte", "plus", "minus", "min", "max", "count", "or", "sort", "object.get", "internal.member_2"}, op) {
+			return false
+		}
+	}
+	return true
+}
