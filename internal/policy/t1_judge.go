@@ -102,6 +102,9 @@ func (e *engine) Judge(ctx context.Context, q decision.Question) ([]decision.Ans
 		}
 		out = append(out, answers...)
 	}
+	if p.plan.full() {
+		e.forget(q.Campaign, p)
+	}
 	return out, nil
 }
 
@@ -230,9 +233,6 @@ func (e *engine) planFor(c decision.Campaign) *campaignPlan {
 	e.plansMu.Lock()
 	defer e.plansMu.Unlock()
 	p := e.plans[c]
-	if p != nil && p.plan != nil && p.plan.full() {
-		p = nil
-	}
 	if p == nil {
 		if len(e.plans) >= maxPlans {
 			clear(e.plans)

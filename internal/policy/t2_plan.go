@@ -78,8 +78,15 @@ func (p *planned) without(ctx context.Context, base ast.Value, all []int) (*irpl
 
 func (i *Interpreter) program(ctx context.Context, base ast.Value, uses []int) (*irplan.Program, error) {
 	body, _ := i.ask(uses...)
-	return irplan.Compile(ctx, i.compiler, body, base,
+	p, err := irplan.Compile(ctx, i.compiler, body, base,
 		rego.Capabilities(capabilities()), rego.Store(i.store), rego.Transaction(i.txn), rego.SetRegoVersion(version))
+	if err != nil {
+		return nil, err
+	}
+	if len(p.Nested) > 0 {
+		return nil, fmt.Errorf("%s has collections within an object, which OPA's interpreter finds otherwise: use a comprehension", p.Nested[0])
+	}
+	return p, nil
 }
 
 // Digest implements decision.Judge.

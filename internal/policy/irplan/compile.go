@@ -37,7 +37,9 @@ func compile(plan *ir.Policy, data ast.Value) (*Program, error) {
 	}
 	for _, f := range plan.Funcs.Funcs {
 		x := &function{id: len(p.functions), params: f.Params, pure: len(f.Params) == 2}
-		x.grown = grows(f)
+		if x.grown = grows(f); x.grown {
+			p.Nested = append(p.Nested, strings.Join(f.Path[min(1, len(f.Path)):], "."))
+		}
 		p.functions = append(p.functions, x)
 		c.named[f.Name] = x
 		if x.pure && len(f.Path) > 0 {
@@ -59,13 +61,16 @@ func compile(plan *ir.Policy, data ast.Value) (*Program, error) {
 
 const pathSeparator = "\x00"
 
-// grows says whether a function's result is an object that is made by steps.
-func grows(f *ir.Func) bool {
-	if len(f.Blocks) == 0 || len(f.Blocks[0].Stmts) != 1 {
-		return false
+// grows says whether a function's result is an object whose parts are made by
+// steps: only then does a plan put something back into it.
+func grows(f *ir.Func) (found bool) {
+	for _, b := range f.Blocks {
+		walk(b, func(s ir.Stmt) {
+			put, ok := s.(*ir.ObjectInsertStmt)
+			found = found || ok && put.Object == f.Return
+		})
 	}
-	s, ok := f.Blocks[0].Stmts[0].(*ir.MakeObjectStmt)
-	return ok && s.Target == f.Return
+	return found
 }
 
 func (c *compiler) body(x *function, blocks []*ir.Block) {

@@ -138,11 +138,7 @@ func put(t *ast.Term, path []*ast.Term, value *ast.Term) *ast.Term {
 	if t != nil {
 		if old, ok := t.Value.(ast.Object); ok {
 			child = old.Get(path[0])
-			old.Foreach(func(k, v *ast.Term) {
-				if !equal(k, path[0]) {
-					out.Insert(k, v)
-				}
-			})
+			old.Foreach(out.Insert)
 		}
 	}
 	out.Insert(path[0], put(child, path[1:], value))

@@ -17,11 +17,11 @@ type literal struct {
 
 // literals puts literals in the place of the statements that build them.
 func (c *compiler) literals(stmts []ir.Stmt) []ir.Stmt {
-	known := c.scalars(stmts)
+	known, times := c.scalars(stmts)
 	out := slices.Clone(stmts)
 	for k := len(stmts) - 1; k >= 0; k-- { // inner collections are begun later
 		target, ok := made(stmts[k])
-		if !ok {
+		if !ok || times[target] > 1 {
 			continue
 		}
 		adding, ok := additions(stmts[k+1:], target)
@@ -41,10 +41,14 @@ func (c *compiler) literals(stmts []ir.Stmt) []ir.Stmt {
 	return out
 }
 
-// scalars are the variables that a block gives one constant and nothing else.
-func (c *compiler) scalars(stmts []ir.Stmt) map[ir.Local]*ast.Term {
-	known, times := map[ir.Local]*ast.Term{}, map[ir.Local]int{}
+// scalars are the variables that a block gives one constant and nothing else; and
+// how often it begins each variable.
+func (c *compiler) scalars(stmts []ir.Stmt) (known map[ir.Local]*ast.Term, times map[ir.Local]int) {
+	known, times = map[ir.Local]*ast.Term{}, map[ir.Local]int{}
 	for _, s := range stmts {
+		if l, ok := made(s); ok {
+			times[l]++
+		}
 		switch s := s.(type) {
 		case *ir.MakeNullStmt:
 			known[s.Target] = ast.InternedNullTerm
@@ -64,7 +68,7 @@ func (c *compiler) scalars(stmts []ir.Stmt) map[ir.Local]*ast.Term {
 			delete(known, l)
 		}
 	}
-	return known
+	return known, times
 }
 
 // made is the variable of a new collection.
@@ -90,7 +94,7 @@ func additions(stmts []ir.Stmt, to ir.Local) (at []int, ok bool) {
 		}
 		nested := false
 		walk(&ir.Block{Stmts: []ir.Stmt{s}}, func(s ir.Stmt) { nested = nested || adds(s, to) })
-		if again, ok := made(s); nested || ok && again == to {
+		if nested {
 			return nil, false
 		}
 	}

@@ -14,6 +14,11 @@ import (
 
 // Program is a compiled plan. It does not change: machines share it.
 type Program struct {
+	// Nested are the rules that make collections within objects step by step, as
+	// x[y][z] := true and x[y] contains z do. Their results are found in other
+	// collections, as Rego wants it; OPA's interpreter does not always find them.
+	Nested []string
+
 	plan      function
 	data      *ast.Term
 	functions []*function
