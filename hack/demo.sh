@@ -73,6 +73,31 @@ until_true() { # seconds, what is waited for, command
 		sleep 0.2
 	done
 }
+mailbox() { kubectl -n mail logs smtp --tail=-1 | grep -c "^$1" || true; } # messages in mailboxes whose name begins so
+drawn() { [ "$(kubectl -n acme-marketing get camp "$1" -o 'jsonpath={.status.permits.drawn}')" -gt 0 ]; }
+letter() { # a campaign whose sender draws permits, and a mail server that it sends to
+	local boxes late
+	go -C hack/image run . --root ../mail --programs mail --tag localhost/codb-mail:dev >/dev/null
+	go run ./hack/up load "$name" dist/mail.tar 2>"$state/load.log" || { cat "$state/load.log" >&2; return 1; }
+	boxes=$(kubectl -n codb-customers get cc -l import.consent.codb.dev/segment -o 'jsonpath={range .items[*]}{.metadata.name},{.metadata.name}@mail.example{"\n"}{end}')
+	for each in mail acme-marketing; do
+		kubectl create namespace $each --dry-run=client -o yaml | kubectl apply -f - >/dev/null 2>&1
+		kubectl -n $each create configmap mailboxes --from-file=mailboxes.csv=/dev/stdin --dry-run=client -o yaml <<<"$boxes" | kubectl apply --server-side -f - >/dev/null
+	done
+	kubectl delete --ignore-not-found -f hack/demo/letter.yaml -f hack/demo/smtp.yaml >/dev/null
+	kubectl apply -f hack/demo/smtp.yaml >/dev/null
+	kubectl -n mail wait --for=condition=Ready --timeout=60s pod/smtp >/dev/null
+	show apply -f hack/demo/letter.yaml
+	until_true 90 "permits to be drawn" drawn club-letter
+	show -n acme-marketing get job club-letter -o 'jsonpath={.spec.template.spec.containers[0].command}{"\n"}'
+	late=$(kubectl -n codb-customers get cc -l import.consent.codb.dev/segment=newsletter -o 'jsonpath={range .items[*]}{.metadata.name}{"\n"}{end}' | grep -v "$someone" | tail -n 1)
+	say "While the first letter is under way, somebody else withdraws"
+	show -n codb-customers patch cc "$late" --type=merge -p '{"spec":{"optOut":{"since":"'"$(date -u +%FT%TZ)"'"}}}'
+	echo "$late" >>"$state/opted-out"
+	until_true 120 "the letter to be complete" verdict club-letter PartlyAllowed/Complete
+	show -n acme-marketing get camp club-letter
+	echo "letters that came to $late: $(mailbox "$late@"), to all: $(mailbox c-)"
+}
 verdict() { [ "$(kubectl -n acme-marketing get camp "$1" -o 'jsonpath={.status.verdict}/{.status.workload}')" = "$2" ]; }
 
 # What one demo brought up, the next one takes, and "down" takes down, also when
@@ -122,7 +147,7 @@ show get campol,brand
 
 # What an earlier demo did is taken back, or its newsletter would never run again.
 kubectl delete --ignore-not-found -f hack/demo/campaigns.yaml >/dev/null
-[ ! -f "$state/opted-out" ] || kubectl -n codb-customers delete cc --ignore-not-found "$(cat "$state/opted-out")" >/dev/null
+[ ! -f "$state/opted-out" ] || xargs kubectl -n codb-customers delete cc --ignore-not-found <"$state/opted-out" >/dev/null
 
 say "$customers customers of a real bank's campaign, with the calls they had (test/data/README.md)"
 [ -f "$state/as-of" ] || date -u +%F >"$state/as-of" # a second import must say the same of the past
@@ -161,6 +186,11 @@ spec: {campaign: {namespace: acme-marketing, name: newsletter}, customer: $someo
 YAML
 show -n codb-customers wait --for=condition=Ready --timeout=30s crev/demo
 show -n codb-customers get crev demo
+
+if [ "$nodes" -gt 0 ] && [ "$CODB_CLUSTER" != current ]; then
+	say "The people of club-offer again, by a sender that holds no list: it draws a permit for each of them"
+	letter
+fi
 
 say "What next"
 cat <<TXT

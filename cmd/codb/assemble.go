@@ -37,7 +37,7 @@ import (
 // assemble marries the rooms of the house: it is the one place that knows all
 // of them.
 func assemble(ctx context.Context, mgr manager.Manager, cfg *rest.Config, o operatorOptions, cert *certificate.Keeper, served *servedGate) error {
-	d, err := newDeciding(ctx, mgr, o.customers, o.sandboxes)
+	d, err := newDeciding(ctx, mgr, o.sandboxes)
 	if err != nil {
 		return err
 	}
@@ -89,7 +89,7 @@ func assemble(ctx context.Context, mgr manager.Manager, cfg *rest.Config, o oper
 	}
 	for _, c := range []interface{ SetupWithManager(ctrl.Manager) error }{
 		&brand.Reconciler{
-			Client: mgr.GetClient(), Events: mgr.GetEventRecorder("codb"), Reserved: []string{o.customers},
+			Client: mgr.GetClient(), Events: mgr.GetEventRecorder("codb"), Reserved: []string{v1alpha1.CustomersNamespace},
 			Gates: func(ctx context.Context, namespace string) error {
 				return cmp.Or(inForce(ctx), admission.Gates(ctx, live, namespace))
 			},

@@ -9,6 +9,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
+	"github.com/codb-dev/codb/api/v1alpha1"
 	"github.com/codb-dev/codb/internal/consentstore"
 	"github.com/codb-dev/codb/internal/policy"
 	"github.com/codb-dev/codb/policies"
@@ -25,12 +26,12 @@ type deciding struct {
 
 // newDeciding follows the consents with the manager's cache. Who fills the book
 // with policies is the caller's business.
-func newDeciding(ctx context.Context, mgr manager.Manager, customers string, sandboxes int) (*deciding, error) {
+func newDeciding(ctx context.Context, mgr manager.Manager, sandboxes int) (*deciding, error) {
 	lib, err := policy.LoadLibrary(policies.FS)
 	if err != nil {
 		return nil, fmt.Errorf("load the policy library: %w", err)
 	}
-	d := &deciding{library: lib, consents: consentstore.New(mgr.GetClient(), customers)}
+	d := &deciding{library: lib, consents: consentstore.New(mgr.GetClient(), v1alpha1.CustomersNamespace)}
 	d.sandbox = policy.NewSandbox(lib, policy.Options{Workers: sandboxes, Metrics: metrics.Registry})
 	d.book = policy.NewBook(lib, d.sandbox)
 	d.book.Measure(metrics.Registry)

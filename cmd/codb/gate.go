@@ -34,7 +34,6 @@ type gateOptions struct {
 	secret    string
 	life      time.Duration
 	ledger    ledgerOptions
-	customers string
 	metrics   string
 	sandboxes int
 }
@@ -60,7 +59,6 @@ func gateCommand() *cobra.Command {
 	c.Flags().StringVar(&o.metrics, "metrics-address", "127.0.0.1:8082", "where metrics are served; 0: nowhere")
 	c.Flags().StringVar(&o.secret, "certificate-secret", "", "Secret in codb's namespace that keeps the certificate; empty: this process")
 	c.Flags().DurationVar(&o.life, "certificate-life", certificateLife, "how long a certificate is good for; it is renewed when less than half is left")
-	c.Flags().StringVar(&o.customers, "customers-namespace", v1alpha1.CustomersNamespace, "namespace of the CustomerConsents")
 	c.Flags().IntVar(&o.sandboxes, "policy-workers", 2, "processes that evaluate policies")
 	c.RunE = func(cmd *cobra.Command, _ []string) error {
 		ctrl.SetLogger(newLogger())
@@ -106,7 +104,7 @@ func newGateManager(cfg *rest.Config, o *gateOptions) (manager.Manager, error) {
 		Cache: cache.Options{
 			DefaultTransform: cache.TransformStripManagedFields(),
 			ByObject: map[client.Object]cache.ByObject{
-				&v1alpha1.CustomerConsent{}:  {Namespaces: map[string]cache.Config{o.customers: {}}},
+				&v1alpha1.CustomerConsent{}:  {Namespaces: map[string]cache.Config{v1alpha1.CustomersNamespace: {}}},
 				&appsv1.ControllerRevision{}: {Namespaces: map[string]cache.Config{v1alpha1.SystemNamespace: {}}},
 			},
 		},
@@ -119,7 +117,7 @@ func newGateManager(cfg *rest.Config, o *gateOptions) (manager.Manager, error) {
 
 // assembleGate marries what the gate alone consists of.
 func assembleGate(ctx context.Context, mgr manager.Manager, cfg *rest.Config, g *servedGate, o *gateOptions) error {
-	d, err := newDeciding(ctx, mgr, o.customers, o.sandboxes)
+	d, err := newDeciding(ctx, mgr, o.sandboxes)
 	if err != nil {
 		return err
 	}
@@ -160,7 +158,7 @@ func openGate(ctx context.Context, cfg *rest.Config, o gateOptions) (_ *servedGa
 	if err != nil {
 		return nil, err
 	}
-	auth, err := gate.NewCluster(cfg, o.customers)
+	auth, err := gate.NewCluster(cfg, v1alpha1.CustomersNamespace)
 	if err != nil {
 		return nil, err
 	}

@@ -31,7 +31,6 @@ import (
 
 // operatorOptions are the flags of the operator.
 type operatorOptions struct {
-	customers   string
 	webhookHost string
 	webhookPort int
 	metrics     string
@@ -48,7 +47,6 @@ type operatorOptions struct {
 
 func (o *operatorOptions) register(c *cobra.Command) {
 	f := c.Flags()
-	f.StringVar(&o.customers, "customers-namespace", v1alpha1.CustomersNamespace, "namespace of the CustomerConsents")
 	f.StringVar(&o.webhookHost, "webhook-host", "", "address at which the apiserver reaches this process; empty: through the Service of config/webhook")
 	f.IntVar(&o.webhookPort, "webhook-port", 9443, "port of the webhook; 0: a free one")
 	f.StringVar(&o.metrics, "metrics-address", "127.0.0.1:8080", "where metrics are served; 0: nowhere")
@@ -125,7 +123,7 @@ func newManager(cfg *rest.Config, o *operatorOptions) (manager.Manager, *certifi
 		return nil, nil, err
 	}
 	workloads := cache.ByObject{Label: labels.NewSelector().Add(*campaigns)}
-	customers := cache.ByObject{Namespaces: map[string]cache.Config{o.customers: {}}}
+	customers := cache.ByObject{Namespaces: map[string]cache.Config{v1alpha1.CustomersNamespace: {}}}
 	system := cache.ByObject{Namespaces: map[string]cache.Config{v1alpha1.SystemNamespace: {}}}
 	grace, warm := 10*time.Second, true
 	mgr, err := ctrl.NewManager(cfg, ctrl.Options{

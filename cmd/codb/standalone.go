@@ -39,7 +39,6 @@ func standaloneCommand() *cobra.Command {
 		if o.webhookHost == "" {
 			o.webhookHost = "127.0.0.1"
 		}
-		g.customers = o.customers
 		own, err := asOperator(cmd.Context(), cfg)
 		if err != nil {
 			return err

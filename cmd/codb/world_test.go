@@ -73,13 +73,13 @@ func startCodb(ctx context.Context, stopped chan<- error) error {
 	if err != nil {
 		return err
 	}
-	served, err := openGate(ctx, own, gateOptions{address: "127.0.0.1:0", ledger: ledgerOptions{dir: dir}, customers: v1alpha1.CustomersNamespace})
+	served, err := openGate(ctx, own, gateOptions{address: "127.0.0.1:0", ledger: ledgerOptions{dir: dir}})
 	if err != nil {
 		return err
 	}
 	go func() {
 		o := operatorOptions{
-			customers: v1alpha1.CustomersNamespace, webhookHost: "127.0.0.1", metrics: "0", probes: "0", workers: 2, sandboxes: 2,
+			webhookHost: "127.0.0.1", metrics: "0", probes: "0", workers: 2, sandboxes: 2,
 		}
 		stopped <- runOperator(ctx, own, o, served)
 	}()

@@ -14,9 +14,9 @@ import (
 )
 
 // floorRules are the library rules of the built-in floor: opt-in, withdrawal,
-// expiry, pause, suppression, and the campaign's own holdout, which must not
-// depend on a policy's naming it.
-var floorRules = []string{"opt-in", "withdrawal", "validity", "pause", "suppression", "holdout"}
+// objection, expiry, pause, suppression, and the campaign's own holdout, which
+// must not depend on a policy's naming it.
+var floorRules = []string{"opt-in", "withdrawal", "objection", "validity", "pause", "suppression", "holdout"}
 
 // FloorName is the name of the built-in floor among policies.
 const FloorName = "floor"

@@ -126,7 +126,7 @@ func TestFloor(t *testing.T) {
 	for _, u := range p.Rules {
 		got[ruleName(&u)] = true
 	}
-	want := map[string]bool{"opt-in": true, "withdrawal": true, "validity": true, "pause": true, "suppression": true, "holdout": true}
+	want := map[string]bool{"opt-in": true, "withdrawal": true, "objection": true, "validity": true, "pause": true, "suppression": true, "holdout": true}
 	if !maps.Equal(want, got) || p.Name != "floor" || p.Mode != v1alpha1.ModeEnforce {
 		t.Errorf("the floor is %+v", p)
 	}

@@ -203,11 +203,11 @@ func TestLintOfUsesAndCases(t *testing.T) {
 		},
 		"UnknownRule": {
 			v1alpha1.CampaignPolicySpec{Rules: []v1alpha1.RuleUse{with("frequncy-cap", "")}},
-			[]string{`spec.rules[frequncy-cap]: the library has no rule "frequncy-cap"; did you mean frequency-cap? the rules are frequency-cap, holdout, opt-in, pause, suppression, validity, withdrawal`},
+			[]string{`spec.rules[frequncy-cap]: the library has no rule "frequncy-cap"; did you mean frequency-cap? the rules are frequency-cap, holdout, objection, opt-in, pause, suppression, validity, withdrawal`},
 		},
 		"UnknownRuleByItsOwnField": {
 			v1alpha1.CampaignPolicySpec{Rules: []v1alpha1.RuleUse{{Name: "cap", Rule: "zzz"}}},
-			[]string{`spec.rules[cap].rule: the library has no rule "zzz"; the rules are frequency-cap, holdout, opt-in, pause, suppression, validity, withdrawal`},
+			[]string{`spec.rules[cap].rule: the library has no rule "zzz"; the rules are frequency-cap, holdout, objection, opt-in, pause, suppression, validity, withdrawal`},
 		},
 		"UnknownParameter": {
 			v1alpha1.CampaignPolicySpec{Rules: []v1alpha1.RuleUse{with("frequency-cap", `{"maxx": 3}`)}},
