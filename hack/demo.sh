@@ -30,19 +30,12 @@ codb_log() {
 		kubectl -n codb-system logs --tail=20 --prefix -l app.kubernetes.io/part-of=codb
 	fi
 }
-install_as_pods() { # the image that is running is left alone
-	go -C hack/image run . >"$state/digest.new"
+install_as_pods() {
+	go -C hack/image run . >/dev/null
 	go run ./hack/up load "$name" dist/codb.tar 2>"$state/load.log" || { cat "$state/load.log" >&2; return 1; }
-	if kubectl get validatingwebhookconfiguration codb-policies -o 'jsonpath={.webhooks[*].clientConfig.url}' 2>/dev/null | grep -q .; then
-		kubectl delete validatingwebhookconfiguration codb-policies >/dev/null # of a codb outside the cluster
-	fi
 	printf '%s$ kubectl apply -k config/trial%s\n' "$dim" "$plain"
 	kubectl apply -k config/trial >"$state/apply.log" 2>"$state/apply.err" || { cat "$state/apply.err" >&2; return 1; }
 	echo "$(wc -l <"$state/apply.log") objects are in place"
-	if [ -f "$state/digest" ] && ! cmp -s "$state/digest" "$state/digest.new"; then
-		kubectl -n codb-system rollout restart deploy/codb-operator sts/codb-gate >/dev/null
-	fi
-	mv "$state/digest.new" "$state/digest"
 	for each in sts/codb-gate deploy/codb-operator; do
 		kubectl -n codb-system rollout status --timeout=180s "$each" >/dev/null || { codb_log >&2; return 1; }
 	done
@@ -55,6 +48,7 @@ install_as_pods() { # the image that is running is left alone
 	gate=$(sed -n 's|^Forwarding from \(127.0.0.1:[0-9]*\) .*|https://\1|p' "$state/forward.log")
 }
 install_beside() {
+	rm -rf "$state/ledger" # what an earlier demo sent would count under the caps of this one
 	bin/codb install
 	nohup bin/codb standalone --webhook-host "$CODB_HOST" --webhook-port 0 --metrics-address 0 --probe-address 127.0.0.1:0 \
 		--data "$state/ledger" >"$state/codb.log" 2>&1 &
@@ -100,7 +94,7 @@ letter() { # a campaign whose sender draws permits, and a mail server that it se
 }
 verdict() { [ "$(kubectl -n acme-marketing get camp "$1" -o 'jsonpath={.status.verdict}/{.status.workload}')" = "$2" ]; }
 
-# What one demo brought up, the next one takes, and "down" takes down, also when
+# What a demo brought up is taken down by the next one and by "down", also when
 # Docker has come or gone since.
 if [ -f "$state/cluster" ]; then
 	was=$(cat "$state/cluster")
@@ -119,8 +113,13 @@ if [ "${1:-}" = down ]; then
 fi
 
 hack/need.sh go gzip
-mkdir -p "$state"
 stop_codb
+if [ -f "$state/cluster" ] && [ "$CODB_CLUSTER" != current ]; then
+	say "The earlier demo goes: what it sent would count under the caps of this one"
+	go run ./hack/up down "$name"
+	rm -rf "$state"
+fi
+mkdir -p "$state"
 
 say "A cluster: the best that this machine allows"
 where=$(go run ./hack/up up "$name") # on a line of its own: eval would hide that it failed
