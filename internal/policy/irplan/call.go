@@ -61,9 +61,6 @@ func (m *Machine) call(x *function, args []operand, caller frame) *ast.Term {
 	if m.err != nil {
 		return nil
 	}
-	if out != nil && x.grown {
-		out = settled(out)
-	}
 	if memo != nil {
 		*memo = kept{input: input, data: data, result: out, known: true}
 	}

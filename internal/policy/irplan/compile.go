@@ -37,7 +37,7 @@ func compile(plan *ir.Policy, data ast.Value) (*Program, error) {
 	}
 	for _, f := range plan.Funcs.Funcs {
 		x := &function{id: len(p.functions), params: f.Params, pure: len(f.Params) == 2}
-		if x.grown = grows(f); x.grown {
+		if grows(f) {
 			p.Nested = append(p.Nested, strings.Join(f.Path[min(1, len(f.Path)):], "."))
 		}
 		p.functions = append(p.functions, x)

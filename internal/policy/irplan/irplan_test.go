@@ -2,6 +2,7 @@ package irplan
 
 import (
 	"errors"
+	"fmt"
 	"testing"
 	"time"
 
@@ -37,14 +38,24 @@ func value(t *testing.T, m *Machine, input string) string {
 	return r.Bindings.Slice()[0].Get(ast.StringTerm("x")).String()
 }
 
-func TestLoopsEndWhenCancelled(t *testing.T) {
-	m := planned(t, "data.p.loop", `package p
-loop := count([1 | some a in numbers.range(1, 1000000); some b in numbers.range(1, 1000); a == b - 2000])`).New()
-	cancel := topdown.NewCancel()
-	defer time.AfterFunc(50*time.Millisecond, cancel.Cancel).Stop()
-	_, err := m.Eval(t.Context(), ast.NewObject(), cancel)
-	if !topdown.IsCancel(err) {
-		t.Errorf("got %v, want that it was cancelled", err)
+func TestEndlessWorkEndsWhenCancelled(t *testing.T) {
+	calls := "package p\nf0(x) := x\nendless := f40(1)\n"
+	for i := range 40 {
+		calls += fmt.Sprintf("f%d(x) := f%d(x) + f%d(x + 1)\n", i+1, i, i)
+	}
+	for name, module := range map[string]string{
+		"Loops": `package p
+r := numbers.range(1, 20000)
+endless := count([1 | some a in r; some b in r; some c in r; a == b; c == 0])`,
+		"Calls": calls,
+	} {
+		t.Run(name, func(t *testing.T) {
+			m, cancel := planned(t, "data.p.endless", module).New(), topdown.NewCancel()
+			defer time.AfterFunc(50*time.Millisecond, cancel.Cancel).Stop()
+			if _, err := m.Eval(t.Context(), ast.NewObject(), cancel); !topdown.IsCancel(err) {
+				t.Errorf("got %v, want that it was cancelled", err)
+			}
+		})
 	}
 }
 

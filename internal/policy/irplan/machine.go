@@ -48,9 +48,6 @@ type function struct {
 	// fixed: a pure one that doesn't look at the input. Its result outlives an
 	// evaluation.
 	fixed bool
-	// grown: its result is an object that was changed after it was made part of
-	// others; see settled.
-	grown bool
 }
 
 // run executes a function's blocks; those that are undefined don't count.

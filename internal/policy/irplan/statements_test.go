@@ -62,6 +62,9 @@ func TestStatements(t *testing.T) {
 			stmts(&ir.BlockStmt{Blocks: []*ir.Block{stmts(&ir.CallDynamicStmt{Args: []ir.Local{0, 1}, Result: n, Path: []ir.Operand{word(0), word(1)}})}}, sets(1)),
 			stmts(sets(2)),
 		}}, sets(1))}}}, ``},
+		"DynamicCallOfAFunction": {[]ir.Stmt{&ir.BlockStmt{Blocks: []*ir.Block{
+			stmts(&ir.CallDynamicStmt{Args: []ir.Local{0, 1}, Result: n, Path: []ir.Operand{word(0), word(2)}}, sets(1)), stmts(sets(2)),
+		}}}, `"c"`},
 		"DynamicCallOfNothing": {[]ir.Stmt{&ir.BlockStmt{Blocks: []*ir.Block{
 			stmts(&ir.CallDynamicStmt{Args: []ir.Local{0, 1}, Result: n, Path: []ir.Operand{word(0), word(0)}}, sets(1)), stmts(sets(2)),
 		}}}, `"c"`},
@@ -74,19 +77,24 @@ func TestStatements(t *testing.T) {
 				Plans:  &ir.Plans{Plans: []*ir.Plan{{Name: "eval", Blocks: []*ir.Block{stmts(append(body, &ir.ResultSetAddStmt{Value: x})...)}}}},
 				Funcs: &ir.Funcs{Funcs: []*ir.Func{{
 					Name: "undefined", Params: []ir.Local{0, 1}, Return: 2, Path: []string{"a", "b"}, Blocks: []*ir.Block{stmts(&ir.ReturnLocalStmt{Source: 2})},
+				}, {
+					Name: "function", Params: []ir.Local{0, 1, 2}, Return: 3, Path: []string{"a", "c"}, Blocks: []*ir.Block{stmts(&ir.ReturnLocalStmt{Source: 0})},
 				}}},
 			}, ast.NewObject())
 			if err != nil {
 				t.Fatal(err)
 			}
-			r, err := p.New().Eval(t.Context(), ast.MustParseTerm("[1, 2]").Value, topdown.NewCancel())
-			if err != nil {
-				t.Fatal(err)
-			}
-			got := ""
-			r.Bindings.Foreach(func(t *ast.Term) { got += t.String() })
-			if got != tc.want {
-				t.Errorf("got %s, want %s", got, tc.want)
+			m := p.New()
+			for _, input := range []string{"[3, 4]", "[1, 2]"} { // the first must leave no traces
+				r, err := m.Eval(t.Context(), ast.MustParseTerm(input).Value, topdown.NewCancel())
+				if err != nil {
+					t.Fatal(err)
+				}
+				got := ""
+				r.Bindings.Foreach(func(t *ast.Term) { got += t.String() })
+				if input == "[1, 2]" && got != tc.want {
+					t.Errorf("got %s, want %s", got, tc.want)
+				}
 			}
 		})
 	}

@@ -115,20 +115,6 @@ func merged(a, b *ast.Term) *ast.Term {
 	return ast.NewTerm(out)
 }
 
-// settled is an object made anew, whose parts were changed when they were parts
-// already: values remember their hash.
-func settled(t *ast.Term) *ast.Term {
-	switch v := t.Value.(type) {
-	case ast.Object:
-		out := ast.NewObject()
-		v.Foreach(func(k, v *ast.Term) { out.Insert(k, settled(v)) })
-		return ast.NewTerm(out)
-	case ast.Set:
-		return ast.NewTerm(ast.NewSet(v.Slice()...))
-	}
-	return t
-}
-
 func (c *compiler) dot(s *ir.DotStmt) step {
 	from, key, to := c.operand(s.Source), c.operand(s.Key), c.local(s.Target)
 	return func(_ *Machine, f frame) int {
