@@ -62,13 +62,16 @@ endless := count([1 | some a in r; some b in r; some c in r; a == b; c == 0])`,
 // What a machine remembers must not reach from one input to the next, nor out of
 // "with".
 func TestAMachineRemembersOnlyWhatStaysTrue(t *testing.T) {
-	m := planned(t, "[data.p.twice, data.p.fixed, data.p.other, data.p.seen]", `package p
+	m := planned(t, "[data.p.twice, data.p.fixed, data.p.other, data.p.seen, data.p.base, data.p.changed, data.p.base]", `package p
 twice := [input.n, input.n]
 fixed := {"a": [1, 2], "b": {3}}
 other := x if x := twice with input.n as 7
-seen := twice`).New()
+seen := twice
+default base := 0
+base := data.b
+changed := x if x := base with data.b as 2`).New()
 	for _, n := range []string{"1", "2"} {
-		want := "[[" + n + ", " + n + `], {"a": [1, 2], "b": {3}}, [7, 7], [` + n + ", " + n + "]]"
+		want := "[[" + n + ", " + n + `], {"a": [1, 2], "b": {3}}, [7, 7], [` + n + ", " + n + "], 0, 2, 0]"
 		if got := value(t, m, `{"n": `+n+`}`); got != want {
 			t.Errorf("got %s, want %s", got, want)
 		}
