@@ -217,3 +217,27 @@ func TestOwnWordsAreNoReasonToAskOPA(t *testing.T) {
 		t.Errorf("OPA was asked about %d of 500", opa.asked)
 	}
 }
+
+func TestWhatIsNotNativeIsPlanned(t *testing.T) {
+	lib := load(t, policies.FS)
+	p := own(general["Every"])
+	e, _, _ := fronted(t, lib, lib.Floor(), p)
+	q := people(5)
+	mustJudge(t, e, q)
+	rest, ok := e.planFor(q.Campaign).rest.(*judge)
+	if !ok || !rest.planned {
+		t.Fatalf("what is not native is judged by %+v", e.planFor(q.Campaign).rest)
+	}
+	w := &worker{lib: lib, sets: map[string]*Interpreter{}, plans: map[string]*planned{}}
+	if r := w.load(t.Context(), &loadRequest{Digest: rest.digest, Policies: rest.policies, Planned: rest.planned}); r.Error != "" {
+		t.Fatal(r.Error)
+	}
+	asked := &judgeRequest{Digest: rest.digest, Planned: true}
+	if _, ok := w.fastest(w.sets[rest.digest], asked).(*planned); !ok {
+		t.Error("a worker does not evaluate plans")
+	}
+	asked.Planned = false // who confirms plans must not be answered by them
+	if _, ok := w.fastest(w.sets[rest.digest], asked).(*Interpreter); !ok {
+		t.Error("plans confirm themselves")
+	}
+}
