@@ -2,6 +2,7 @@ package policy
 
 import (
 	"context"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -17,6 +18,9 @@ const (
 	maxPlans  = 256
 	maxValues = 1 << 18
 	chunk     = 4096 // customers that are in columns at once
+	// worthwhile is how many customers a campaign asks about before it gets a
+	// plan: OPA answers for these in the time that it takes to make one.
+	worthwhile = 32
 )
 
 // engine answers natively and has OPA answer what it can't: customers whom
@@ -35,11 +39,14 @@ type engine struct {
 	plansMu sync.Mutex
 	plans   map[decision.Campaign]*campaignPlan
 	differs bool
+	worth   int // see worthwhile
 }
 
 // campaignPlan is what an engine has for one campaign.
 type campaignPlan struct {
-	once sync.Once
+	asked int  // customers until now
+	wrong bool // OPA differed: it alone answers for good
+	once  sync.Once
 	plan *plan          // nil: OPA answers
 	rest decision.Judge // of what plan leaves out; nil: it is complete
 	err  error
@@ -61,7 +68,7 @@ func newEngine(s *Sandbox, ps []Policy, opa decision.Judge) decision.Judge {
 		return opa
 	}
 	return &engine{
-		sandbox: s, policies: ps, opa: opa, metrics: s.native, asked: i, plans: map[decision.Campaign]*campaignPlan{},
+		sandbox: s, policies: ps, opa: opa, metrics: s.native, asked: i, plans: map[decision.Campaign]*campaignPlan{}, worth: worthwhile,
 	}
 }
 
@@ -77,7 +84,11 @@ func (e *engine) Differs() bool {
 
 // Judge implements decision.Judge.
 func (e *engine) Judge(ctx context.Context, q decision.Question) ([]decision.Answer, error) {
-	p := e.planFor(q.Campaign)
+	p, few := e.planFor(q.Campaign, len(q.Subjects))
+	if few {
+		e.metrics.opa(len(q.Subjects))
+		return e.opa.Judge(ctx, q)
+	}
 	p.once.Do(func() { e.compile(ctx, p, &q.Campaign) })
 	if p.err != nil {
 		e.forget(q.Campaign, p)
@@ -229,18 +240,21 @@ func (e *engine) left(refused []Refused) []Policy {
 	return out
 }
 
-func (e *engine) planFor(c decision.Campaign) *campaignPlan {
+// planFor finds what there is for a campaign that asks about n more customers;
+// few: too few were asked about to make a plan.
+func (e *engine) planFor(c decision.Campaign, n int) (p *campaignPlan, few bool) {
 	e.plansMu.Lock()
 	defer e.plansMu.Unlock()
-	p := e.plans[c]
+	p = e.plans[c]
 	if p == nil {
 		if len(e.plans) >= maxPlans {
-			clear(e.plans)
+			maps.DeleteFunc(e.plans, func(_ decision.Campaign, p *campaignPlan) bool { return !p.wrong })
 		}
 		p = &campaignPlan{seen: map[uint64]uint8{}, dice: rand.New(rand.NewPCG(1, uint64(len(e.plans))))}
 		e.plans[c] = p
 	}
-	return p
+	p.asked += n
+	return p, p.asked < e.worth
 }
 
 // full says whether a plan remembers more values than it should.
@@ -266,7 +280,7 @@ func (e *engine) quarantine(c decision.Campaign) {
 	e.plansMu.Lock()
 	defer e.plansMu.Unlock()
 	e.differs = true
-	p := &campaignPlan{}
+	p := &campaignPlan{wrong: true}
 	p.once.Do(func() {})
 	e.plans[c] = p
 }

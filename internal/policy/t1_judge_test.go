@@ -51,6 +51,7 @@ func fronted(t *testing.T, lib *Library, ps ...Policy) (*engine, *reference, *pr
 	if !ok {
 		t.Fatal("no engine")
 	}
+	e.worth = 0
 	return e, r, metrics
 }
 
@@ -99,6 +100,24 @@ func TestEngineAsksOPAAboutFew(t *testing.T) {
 	}
 	if n := counted(t, metrics, "consent_policy_answers_total"); n != 1000 {
 		t.Errorf("%v answers are counted", n)
+	}
+}
+
+// A plan takes as long to make as OPA takes for some tens of customers: a
+// thousand campaigns to one person each must not make a thousand plans.
+func TestFewCustomersAreNotWorthAPlan(t *testing.T) {
+	lib := load(t, policies.FS)
+	e, opa, _ := fronted(t, lib, lib.Floor())
+	e.worth = worthwhile
+	for range 3 {
+		mustJudge(t, e, people(10))
+	}
+	if opa.asked != 30 {
+		t.Errorf("OPA was asked about %d of 30", opa.asked)
+	}
+	mustJudge(t, e, people(500))
+	if opa.asked > 100 {
+		t.Errorf("OPA was asked about %d, once there was a plan", opa.asked)
 	}
 }
 

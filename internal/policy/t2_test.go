@@ -224,9 +224,10 @@ func TestWhatIsNotNativeIsPlanned(t *testing.T) {
 	e, _, _ := fronted(t, lib, lib.Floor(), p)
 	q := people(5)
 	mustJudge(t, e, q)
-	rest, ok := e.planFor(q.Campaign).rest.(*judge)
+	made, _ := e.planFor(q.Campaign, 0)
+	rest, ok := made.rest.(*judge)
 	if !ok || !rest.planned {
-		t.Fatalf("what is not native is judged by %+v", e.planFor(q.Campaign).rest)
+		t.Fatalf("what is not native is judged by %+v", made.rest)
 	}
 	w := &worker{lib: lib, sets: map[string]*Interpreter{}, plans: map[string]*planned{}}
 	if r := w.load(t.Context(), &loadRequest{Digest: rest.digest, Policies: rest.policies, Planned: rest.planned}); r.Error != "" {
