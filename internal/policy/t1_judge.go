@@ -47,9 +47,9 @@ type campaignPlan struct {
 	asked int  // customers until now
 	wrong bool // OPA differed: it alone answers for good
 	once  sync.Once
-	plan *plan          // nil: OPA answers
-	rest decision.Judge // of what plan leaves out; nil: it is complete
-	err  error
+	plan  *plan          // nil: OPA answers
+	rest  decision.Judge // of what plan leaves out; nil: it is complete
+	err   error
 
 	seen  map[uint64]uint8 // by set of reasons: how often OPA confirmed it
 	since int              // answers since seen was begun
