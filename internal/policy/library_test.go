@@ -62,7 +62,7 @@ func TestRulesAreDescribed(t *testing.T) {
 	}, rules[0]); diff != "" {
 		t.Errorf("rule (-want +got):\n%s", diff)
 	}
-	if len(rules) != 7 {
+	if len(rules) != 8 {
 		t.Errorf("%d rules", len(rules))
 	}
 }
