@@ -32,6 +32,10 @@ func openThrough(at, place string, clock func() time.Time) (ledger.Store, error)
 }
 
 func TestDatabase(t *testing.T) {
+	// A server that a child of the tests began to share would end with the child.
+	if _, err := postgres.Shared(); err != nil {
+		t.Fatal(err)
+	}
 	was := flag.Lookup("rapid.checks").Value.String()
 	if err := flag.Set("rapid.checks", "25"); err != nil { // each lays out a ledger
 		t.Fatal(err)

@@ -222,6 +222,7 @@ func TestAnotherRunGoesOnWhereOneDied(t *testing.T) {
 	if s.run(t.Context()) == nil {
 		t.Fatal("nobody complained")
 	}
+	s.gate.Idle()
 	first := s.options
 	for _, p := range s.gate.Permits() {
 		if p.State == "Redeemed" && p.Outcome == "" {

@@ -52,6 +52,7 @@ type Gate struct {
 	// Impatient says that a draw without people is answered at once.
 	Impatient bool
 
+	serving sync.WaitGroup
 	mu      sync.Mutex
 	changed chan struct{} // closed when something happens that a draw may wait for
 	calls   map[string]int
@@ -151,7 +152,16 @@ func (g *Gate) Largest(verb string) int {
 	return g.largest[verb]
 }
 
+// Idle waits until all that was asked is done, also for who went away without
+// hearing the answer.
+func (g *Gate) Idle() {
+	g.server.CloseClientConnections()
+	g.serving.Wait()
+}
+
 func (g *Gate) serve(w http.ResponseWriter, r *http.Request) {
+	g.serving.Add(1)
+	defer g.serving.Done()
 	verb, ok := strings.CutPrefix(r.URL.Path, "/v1/permits/")
 	if !ok || r.Method != http.MethodPost || r.TLS.Version != 0x0304 || r.Header.Get("Content-Type") != "application/json" {
 		g.t.Errorf("asked for %s %s, TLS %x, %q", r.Method, r.URL.Path, r.TLS.Version, r.Header.Get("Content-Type"))
