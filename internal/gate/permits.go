@@ -94,18 +94,13 @@ func (s *Server) redeem(w http.ResponseWriter, r *http.Request, h Holder) error 
 	if err := bounded("permits", len(req.Permits)); err != nil {
 		return err
 	}
-	free, err := slot(r.Context(), s.redeems)
-	if err != nil {
-		return err
-	}
-	defer free()
-	ctx, cancel := context.WithTimeout(r.Context(), decideTime)
-	defer cancel()
-	results, err := s.desk.Redeem(ctx, h, req.Permits)
-	if err != nil {
-		return s.permitProblem(err, h)
-	}
-	return answer(w, redeemResponse{Results: results})
+	return s.inTime(r, h, func(ctx context.Context) error {
+		results, err := s.desk.Redeem(ctx, h, req.Permits)
+		if err != nil {
+			return err
+		}
+		return answer(w, redeemResponse{Results: results})
+	})
 }
 
 var detail = regexp.MustCompile(`^[\x20-\x3F\x41-\x7E]{0,128}$`)
@@ -128,6 +123,18 @@ func (s *Server) report(w http.ResponseWriter, r *http.Request, h Holder) error 
 			return invalid(fmt.Sprintf("outcomes[%d].detail", i), "", "at most 128 characters of ASCII, and no address")
 		}
 	}
+	return s.inTime(r, h, func(ctx context.Context) error {
+		results, err := s.desk.Report(ctx, h, req.Outcomes)
+		if err != nil {
+			return err
+		}
+		return answer(w, reportResponse{Results: results})
+	})
+}
+
+// inTime has the desk decide when there is room for it, and not for longer than
+// a caller waits.
+func (s *Server) inTime(r *http.Request, h Holder, decide func(context.Context) error) error {
 	free, err := slot(r.Context(), s.redeems)
 	if err != nil {
 		return err
@@ -135,11 +142,10 @@ func (s *Server) report(w http.ResponseWriter, r *http.Request, h Holder) error 
 	defer free()
 	ctx, cancel := context.WithTimeout(r.Context(), decideTime)
 	defer cancel()
-	results, err := s.desk.Report(ctx, h, req.Outcomes)
-	if err != nil {
+	if err := decide(ctx); err != nil {
 		return s.permitProblem(err, h)
 	}
-	return answer(w, reportResponse{Results: results})
+	return nil
 }
 
 func bounded(field string, n int) error {
