@@ -28,8 +28,9 @@ func everyMinute(spec *v1alpha1.CampaignSpec) {
 func (s *scene) tick(name string) {
 	s.Helper()
 	j := s.cronJob(name)
+	before := j.DeepCopy()
 	j.Status.LastScheduleTime = ptr.To(metav1.NewTime(time.Now().Add(-2 * time.Minute)))
-	if err := s.as(cronController).Status().Update(s.Context(), j); err != nil {
+	if err := s.as(cronController).Status().Patch(s.Context(), j, client.MergeFrom(before)); err != nil {
 		s.Fatal(err)
 	}
 	s.until("the CronJob made a Job", func(context.Context) (bool, error) { return len(s.observe().Runs) > 0, nil })

@@ -98,8 +98,9 @@ func TestAReleaseNeedsTheJobAsItWasSeen(t *testing.T) {
 	s.settled("spring")
 	seen := s.observe()
 	j := s.job("spring")
+	before := j.DeepCopy()
 	j.Annotations["example.com/note"] = "changed meanwhile"
-	if err := env.Client.Update(t.Context(), j); err != nil {
+	if err := env.Client.Patch(t.Context(), j, client.MergeFrom(before)); err != nil {
 		t.Fatal(err)
 	}
 	runs, err := s.keeper.Release(t.Context(), s.campaign, seen, proof)

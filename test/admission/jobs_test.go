@@ -228,22 +228,17 @@ func TestJobsAreFrozen(t *testing.T) {
 
 func TestPodsGoWithTheirJob(t *testing.T) {
 	ns := env.EnforcedNamespace(t)
-	held, released, stopped, finished := job(ns, "held"), job(ns, "released"), job(ns, "stopped"), job(ns, "finished")
+	held, released, stopped, finished := job(ns, "held"), job(ns, "released"), job(ns, "stopped"), job(ns, "finished", func(j *batchv1.Job) {
+		j.Spec.ActiveDeadlineSeconds = ptr.To[int64](1)
+	})
 	store(t, root, held, released, stopped, finished)
 	for _, j := range []*batchv1.Job{released, stopped, finished} {
 		releaseNow(t, j)
 	}
 	mergeNow(t, stopped, `{"spec":{"suspend":true}}`)
-	at := metav1.Now()
-	finished.Status.StartTime, finished.Status.CompletionTime = &at, &at
-	finished.Status.Conditions = []batchv1.JobCondition{
-		{Type: batchv1.JobFailureTarget, Status: corev1.ConditionTrue, LastTransitionTime: at, LastProbeTime: at},
-		{Type: batchv1.JobFailed, Status: corev1.ConditionTrue, LastTransitionTime: at, LastProbeTime: at},
-	}
-	finished.Status.CompletionTime = nil
-	if err := jobController.client(t).Status().Update(t.Context(), finished); err != nil {
-		t.Fatal(err)
-	}
+	await(t, func(ctx context.Context) bool {
+		return env.Client.Get(ctx, client.ObjectKeyFromObject(finished), finished) == nil && says(finished, batchv1.JobFailed)
+	})
 	with := func(j *batchv1.Job, o ...client.DeleteOption) attempt {
 		return func(t *testing.T, c client.Client) error {
 			return c.Delete(t.Context(), j.DeepCopy(), append(o, client.DryRunAll)...)

@@ -162,6 +162,7 @@ func TestCodbRunComesBackWhenACronJobIsAppliedAgain(t *testing.T) {
 	}
 	cron.Spec.JobTemplate.Spec.Template.Spec.Containers[0].Command = []string{"/mailer", "-v"}
 	cron.Spec.JobTemplate.Spec.Template.Spec.Containers[0].Env = nil
+	cron.ResourceVersion = "" // as a tool that keeps manifests would
 	if err := root.client(t).Update(t.Context(), cron); err != nil {
 		t.Fatal(err)
 	}

@@ -207,15 +207,7 @@ func TestKubernetesHoldsAndRuns(t *testing.T) {
 	j := job(ns, "one")
 	store(t, root, j)
 	await(t, func(ctx context.Context) bool {
-		if err := env.Client.Get(ctx, client.ObjectKeyFromObject(j), j); err != nil {
-			return false
-		}
-		for _, c := range j.Status.Conditions {
-			if c.Type == batchv1.JobSuspended && c.Status == corev1.ConditionTrue {
-				return true
-			}
-		}
-		return false
+		return env.Client.Get(ctx, client.ObjectKeyFromObject(j), j) == nil && says(j, batchv1.JobSuspended)
 	})
 	podsOf(t, j, 0)
 	releaseNow(t, j)
@@ -233,8 +225,9 @@ func TestJobsOfAReleasedCronJobAreHeldOneByOne(t *testing.T) {
 	madeByCodb(cron)
 	store(t, operator, cron)
 	// Two hours without a run: the controller makes one Job as soon as it may.
+	before := cron.DeepCopy()
 	cron.Status.LastScheduleTime = ptr.To(metav1.NewTime(time.Now().Add(-2 * time.Hour)))
-	if err := cronController.client(t).Status().Update(t.Context(), cron); err != nil {
+	if err := cronController.client(t).Status().Patch(t.Context(), cron, client.MergeFrom(before)); err != nil {
 		t.Fatal(err)
 	}
 	releaseNow(t, cron)

@@ -2,6 +2,7 @@ package admission_test
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"testing"
 
@@ -114,11 +115,11 @@ func TestKueueStartsWhatCodbReleased(t *testing.T) {
 func kueueClearsTheStart(t *testing.T, j *batchv1.Job) {
 	kueue := master(kueueUser)
 	await(t, func(context.Context) bool {
-		return env.Client.Get(t.Context(), client.ObjectKeyFromObject(j), j) == nil && suspendedSays(j)
+		return env.Client.Get(t.Context(), client.ObjectKeyFromObject(j), j) == nil && says(j, batchv1.JobSuspended)
 	})
-	began := metav1.Now()
+	before, began := j.DeepCopy(), metav1.Now()
 	j.Status.StartTime = &began
-	if err := jobController.client(t).Status().Update(t.Context(), j); err != nil {
+	if err := jobController.client(t).Status().Patch(t.Context(), j, client.MergeFrom(before)); err != nil {
 		t.Fatal(err)
 	}
 	status := "only Kubernetes itself writes the status"
@@ -133,13 +134,10 @@ func kueueClearsTheStart(t *testing.T, j *batchv1.Job) {
 	})
 }
 
-func suspendedSays(j *batchv1.Job) bool {
-	for _, c := range j.Status.Conditions {
-		if c.Type == batchv1.JobSuspended {
-			return c.Status == corev1.ConditionTrue
-		}
-	}
-	return false
+func says(j *batchv1.Job, condition batchv1.JobConditionType) bool {
+	return slices.ContainsFunc(j.Status.Conditions, func(c batchv1.JobCondition) bool {
+		return c.Type == condition && c.Status == corev1.ConditionTrue
+	})
 }
 
 func TestCronJobsInAQueue(t *testing.T) {
