@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Measures codb on a control plane of its own (no node: what is measured ends
-# with the Job's suspension). Arguments go to hack/bench: --customers N
+# Measures codb on a control plane of its own whose etcd writes to the disk (no
+# node: what is measured ends with the Job's suspension). Arguments go to hack/bench: --customers N
 # --campaigns N --trials N.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 dir=$(mktemp -d)
 trap 'kill "${pid:-}" 2>/dev/null || true; go -C hack/cluster run . down --name codb-bench >&2 || true; rm -rf "$dir"' EXIT
-eval "$(go -C hack/cluster run . up --name codb-bench --node no)"
+eval "$(go -C hack/cluster run . up --name codb-bench --node no --fsync)"
 go build -trimpath -o "$dir/codb" ./cmd/codb
 go build -o "$dir/bench" ./hack/bench
 "$dir/codb" install

@@ -24,6 +24,7 @@ type Cluster struct {
 	APIServerArgs []string `json:",omitempty"`
 	FeatureGates  []string `json:",omitempty"`
 	Audit         bool     `json:",omitempty"`
+	Fsync         bool     `json:",omitempty"`
 
 	dir    string // folder with everything of this cluster
 	assets string // folder of the binaries

@@ -21,7 +21,7 @@ func (c *Cluster) etcd() component {
 	client := "https://" + loopback(c.Ports.EtcdClient)
 	peer := "https://" + loopback(c.Ports.EtcdPeer)
 	health := "http://" + loopback(c.Ports.EtcdHealth)
-	return component{name: "etcd", ready: health + "/health", argv: []string{
+	argv := []string{
 		c.assets + "/etcd",
 		"--name=" + c.Name,
 		"--data-dir=" + c.path("etcd"),
@@ -35,11 +35,14 @@ func (c *Cluster) etcd() component {
 		"--cert-file=" + c.pki("etcd.crt"), "--key-file=" + c.pki("etcd.key"),
 		"--peer-client-cert-auth", "--peer-trusted-ca-file=" + c.pki("etcd-ca.crt"),
 		"--peer-cert-file=" + c.pki("etcd.crt"), "--peer-key-file=" + c.pki("etcd.key"),
-		// Survives kill -9 of any process, which tests do, but not a power cut.
-		"--unsafe-no-fsync",
 		"--quota-backend-bytes=8589934592",
 		"--log-level=warn",
-	}}
+	}
+	if !c.Fsync {
+		// Survives kill -9 of any process, which tests do, but not a power cut.
+		argv = append(argv, "--unsafe-no-fsync")
+	}
+	return component{name: "etcd", ready: health + "/health", argv: argv}
 }
 
 func (c *Cluster) apiserver() component {

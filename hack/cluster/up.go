@@ -19,6 +19,7 @@ type upOptions struct {
 	args       list
 	features   list
 	audit      bool
+	fsync      bool
 }
 
 func (o *upOptions) register(flags *flag.FlagSet) {
@@ -27,6 +28,7 @@ func (o *upOptions) register(flags *flag.FlagSet) {
 	flags.DurationVar(&o.wait, "wait", 2*time.Minute, "how long to wait for the cluster, builds not counted")
 	flags.Var(&o.args, "apiserver-arg", "argument for kube-apiserver, such as --event-ttl=10m (repeatable)")
 	flags.Var(&o.features, "feature", "feature gate NAME=true|false for every Kubernetes component (repeatable)")
+	flags.BoolVar(&o.fsync, "fsync", false, "etcd writes to the disk before it acknowledges, as on a cluster that matters; slower")
 	flags.BoolVar(&o.audit, "audit", false, "keep an audit log (metadata of every request) in log/audit.log")
 }
 
@@ -104,7 +106,7 @@ func create(name string, o *upOptions) (*Cluster, error) {
 		return nil, err
 	}
 	c := &Cluster{Name: name, Kubernetes: r.version, dir: filepath.Join(root, name), Node: noNode == "", NoNode: noNode,
-		APIServerArgs: o.args, FeatureGates: o.features, Audit: o.audit}
+		APIServerArgs: o.args, FeatureGates: o.features, Audit: o.audit, Fsync: o.fsync}
 	if c.assets, err = assetsDir(r.version); err != nil {
 		return nil, err
 	}
@@ -139,6 +141,9 @@ func (c *Cluster) accepts(o *upOptions) error {
 	}
 	if len(o.features) > 0 && !slices.Equal(c.FeatureGates, o.features) {
 		changed = append(changed, "--feature")
+	}
+	if o.fsync && !c.Fsync {
+		changed = append(changed, "--fsync")
 	}
 	if o.audit && !c.Audit {
 		changed = append(changed, "--audit")
