@@ -41,7 +41,11 @@ var pure = map[string][]string{
 var impure = []string{
 	"sigs.k8s.io/controller-runtime", "k8s.io/client-go", "k8s.io/klog", "k8s.io/utils/clock",
 	"github.com/go-logr", "log", "os", "net", "math/rand", "crypto/rand", "go.etcd.io", "database/sql",
+	"github.com/jackc",
 }
+
+// drivers are what adapters share: they know a protocol and nothing of ours.
+var drivers = []string{"internal/postgres"}
 
 // clock are the functions of package time that look at it.
 var clock = []string{"Now", "Since", "Until", "After", "AfterFunc", "Tick", "NewTicker", "NewTimer", "Sleep"}
@@ -67,6 +71,8 @@ func kind(room string) string {
 	switch {
 	case isPure:
 		return "pure"
+	case slices.Contains(drivers, room):
+		return "driver"
 	case first == "internal":
 		return "adapter"
 	case first == "controllers" && nested:
@@ -84,7 +90,8 @@ var may = map[string][]string{
 	"api":        {},
 	"data":       {"api"},
 	"pure":       {"api"}, // and what pure says
-	"adapter":    {"api", "pure", "data"},
+	"driver":     {},
+	"adapter":    {"api", "pure", "data", "driver"},
 	"controller": {"api", "pure", "data", "adapter"},
 	"cmd":        {"api", "pure", "data", "adapter", "controller", "cmd"},
 }

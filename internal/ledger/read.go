@@ -22,7 +22,7 @@ func (d *Database) After(ctx context.Context, sequence uint64, limit int) (conta
 	page := contacts.Page{After: sequence}
 	err := d.view(ctx, func(ctx context.Context) error {
 		// The head first: up to it every record is there to be seen.
-		if err := d.pool.QueryRow(ctx, selectHead).Scan(&page.Ledger, &page.Sequence); err != nil {
+		if err := d.db.QueryRow(ctx, selectHead).Scan(&page.Ledger, &page.Sequence); err != nil {
 			return err
 		}
 		if err := d.same(page.Ledger); err != nil {
@@ -88,7 +88,7 @@ func (d *Database) view(ctx context.Context, read func(context.Context) error) e
 	if err := d.failed(); err != nil {
 		return err
 	}
-	err := d.retry(ctx, read)
+	err := inLedger(d.db.Retry(ctx, read))
 	if err != nil && ctx.Err() != nil {
 		return ctx.Err()
 	}
@@ -99,7 +99,7 @@ func (d *Database) view(ctx context.Context, read func(context.Context) error) e
 }
 
 func (d *Database) each(ctx context.Context, take func(Record), sql string, args ...any) error {
-	found, err := d.pool.Query(ctx, sql, args...)
+	found, err := d.db.Query(ctx, sql, args...)
 	if err != nil {
 		return err
 	}

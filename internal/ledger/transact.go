@@ -8,12 +8,16 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/codb-dev/codb/internal/postgres"
 )
 
 // The two halves of a transaction, each one journey to the server. The lock on
 // the head makes all appends happen one after the other, whoever makes them:
 // what is read after it is the latest, and sequences become visible in order.
 const (
+	selectHead = `SELECT id, sequence FROM codb_ledger`
+
 	begin    = `BEGIN ISOLATION LEVEL READ COMMITTED`
 	lockHead = selectHead + ` FOR UPDATE`
 	findKeys = `SELECT sequence, record FROM codb_contacts WHERE key = ANY($1)`
@@ -25,7 +29,6 @@ CROSS JOIN LATERAL (SELECT sequence FROM codb_contacts WHERE principal = p.princ
 SELECT r.sequence, r.key, r.principal, r.at, r.record::jsonb
 FROM unnest($1::bigint[], $2::text[], $3::text[], $4::bigint[], $5::text[]) AS r(sequence, key, principal, at, record)`
 	moveHead = `UPDATE codb_ledger SET sequence = $1`
-	tell     = `SELECT pg_notify('` + channel + `', '')`
 	commit   = `COMMIT`
 )
 
@@ -34,7 +37,7 @@ func (d *Database) write(ctx context.Context, batch []*request) {
 	began, appended := time.Now(), 0
 	err := d.failed()
 	if err == nil {
-		err = d.retry(ctx, func(ctx context.Context) (err error) {
+		err = d.db.Retry(ctx, func(ctx context.Context) (err error) {
 			appended, err = d.transact(ctx, batch)
 			return err
 		})
@@ -45,16 +48,16 @@ func (d *Database) write(ctx context.Context, batch []*request) {
 	if err == nil && appended > 0 {
 		d.metrics.committed(uint64(appended), time.Since(began))
 	}
-	answer(batch, err, d.metrics)
+	answer(batch, inLedger(err), d.metrics)
 }
 
 // transact appends all that is new in the batch.
 func (d *Database) transact(ctx context.Context, batch []*request) (appended int, err error) {
-	c, err := d.pool.Acquire(ctx)
+	c, err := d.db.Acquire(ctx)
 	if err != nil {
 		return 0, err
 	}
-	defer release(ctx, c)
+	defer postgres.Release(ctx, c)
 	known, last, err := d.read(ctx, c, batch)
 	if err != nil {
 		return 0, err
@@ -80,16 +83,6 @@ func (d *Database) transact(ctx context.Context, batch []*request) (appended int
 	}
 	d.advance(last)
 	return int(last - first), nil
-}
-
-// release gives a connection back; in the middle of a transaction it is ended.
-func release(ctx context.Context, c *pgxpool.Conn) {
-	if c.Conn().PgConn().TxStatus() != 'I' && !c.Conn().IsClosed() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
-		defer cancel()
-		_, _ = c.Exec(ctx, "ROLLBACK") // a connection that can't is not used again
-	}
-	c.Release()
 }
 
 // read begins the transaction and reads what the batch depends on.
@@ -127,9 +120,7 @@ func (d *Database) put(ctx context.Context, c *pgxpool.Conn, r *rows, last uint6
 	var b pgx.Batch
 	b.Queue(insert, r.sequences, r.keys, r.principals, r.ats, r.records)
 	b.Queue(moveHead, last)
-	if d.tells {
-		b.Queue(tell)
-	}
+	d.db.Tell(&b)
 	b.Queue(commit)
 	return c.SendBatch(ctx, &b).Close()
 }
