@@ -28,10 +28,11 @@ var ErrNotCurrent = errors.New("the consents could not be proven current")
 // begins after it asked: one that is under way may have passed a withdrawal
 // that the waiter must see.
 type fence struct {
-	store *Store
-	mu    sync.Mutex
-	next  *round
-	busy  bool
+	pass    func(context.Context) (revision string, err error)
+	metrics metrics
+	mu      sync.Mutex
+	next    *round
+	busy    bool
 }
 
 type round struct {
@@ -46,8 +47,10 @@ type round struct {
 // order, but when it breaks off, everything is listed anew and comes in any
 // order. What the first write was listed with is there when the second one, which
 // is younger than that list, has come by.
-func (s *Store) Fence(ctx context.Context) (revision string, err error) {
-	r := s.fence.join()
+func (s *Store) Fence(ctx context.Context) (revision string, err error) { return s.fence.wait(ctx) }
+
+func (f *fence) wait(ctx context.Context) (revision string, err error) {
+	r := f.join()
 	select {
 	case <-r.done:
 		return r.revision, r.err
@@ -84,8 +87,8 @@ func (f *fence) run() {
 		f.mu.Unlock()
 		ctx, cancel := context.WithTimeout(context.Background(), fenceTimeout)
 		began := time.Now()
-		r.revision, r.err = f.store.pass(ctx)
-		f.store.metrics.fenced(time.Since(began), r.err)
+		r.revision, r.err = f.pass(ctx)
+		f.metrics.fenced(time.Since(began), r.err)
 		cancel()
 		close(r.done)
 	}

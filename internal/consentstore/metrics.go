@@ -15,20 +15,22 @@ type metrics struct {
 }
 
 // Measure registers the store's metrics. Call it before the cache starts.
-func (s *Store) Measure(r prometheus.Registerer) {
+func (s *Store) Measure(r prometheus.Registerer) { s.fence.metrics = newMetrics(r, s.Len, s.Synced) }
+
+func newMetrics(r prometheus.Registerer, known func() int, synced func() bool) metrics {
 	f := promauto.With(r)
 	f.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "consent_consents", Help: "Customers whose consent is known.",
-	}, func() float64 { return float64(s.Len()) })
+	}, func() float64 { return float64(known()) })
 	f.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "consent_store_synced", Help: "1 once every consent that existed at the start has arrived.",
 	}, func() float64 {
-		if s.Synced() {
+		if synced() {
 			return 1
 		}
 		return 0
 	})
-	s.metrics = metrics{
+	m := metrics{
 		fences: f.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "consent_fence_duration_seconds", Help: "Time to prove that the consents known are the latest, by result: passed, failed. A failed one releases nothing.",
 			Buckets: []float64{.0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
@@ -37,8 +39,9 @@ func (s *Store) Measure(r prometheus.Registerer) {
 			Name: "consent_store_proven_timestamp_seconds", Help: "When the consents known were last proven to be the latest, in seconds since 1970; 0: not yet. Only releases ask for it.",
 		}),
 	}
-	s.metrics.fences.WithLabelValues("passed")
-	s.metrics.fences.WithLabelValues("failed")
+	m.fences.WithLabelValues("passed")
+	m.fences.WithLabelValues("failed")
+	return m
 }
 
 func (m *metrics) fenced(took time.Duration, err error) {

@@ -6,10 +6,7 @@ package consentstore
 import (
 	"context"
 	"fmt"
-	"maps"
-	"slices"
 	"sync"
-	"time"
 
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/resourceversion"
@@ -18,8 +15,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/codb-dev/codb/api/v1alpha1"
-	"github.com/codb-dev/codb/internal/audience"
-	"github.com/codb-dev/codb/internal/feed"
 )
 
 // Store is fed by the informer of CustomerConsents. Its objects are shared
@@ -29,22 +24,14 @@ type Store struct {
 	writer    client.Client
 	synced    func() bool
 
-	mu       sync.RWMutex
-	records  map[string]audience.Record
-	changes  feed.Log // its marks are the records' versions
-	revision string   // highest resourceVersion that came by
+	people
+	revision string // highest resourceVersion that came by
 	fenceUID types.UID
-	changed  chan struct{} // closed and replaced at each change
-	seen     *sync.Cond    // signalled at each change, for fences
-	fenced   string        // resourceVersion of the latest fence that came by
+	seen     *sync.Cond // signalled at each change, for fences
+	fenced   string     // resourceVersion of the latest fence that came by
 
-	fence   fence
-	metrics metrics
+	fence fence
 }
-
-// remembered is how many changes a reader may lag behind before it has to look
-// at everybody again.
-const remembered = 1 << 16
 
 // New makes a store of the consents in the namespace. It is empty until Start
 // has registered it with the cache.
@@ -52,13 +39,11 @@ func New(c client.Client, namespace string) *Store {
 	s := &Store{
 		namespace: namespace,
 		writer:    c,
-		records:   map[string]audience.Record{},
-		changes:   feed.Log{Keep: remembered},
-		changed:   make(chan struct{}),
+		people:    newPeople(),
 		synced:    func() bool { return false },
 	}
 	s.seen = sync.NewCond(&s.mu)
-	s.fence.store = s
+	s.fence.pass = s.pass
 	return s
 }
 
@@ -98,42 +83,6 @@ func (s *Store) Revision() string {
 	return s.mark()
 }
 
-// Since lists whose consent changed after the mark; see feed.Log.
-func (s *Store) Since(mark uint64) (changed []string, now uint64, all bool) {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	return s.changes.Since(mark)
-}
-
-// Principals lists everybody on record, in no order.
-func (s *Store) Principals() []string {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	return slices.Collect(maps.Keys(s.records))
-}
-
-// Get is one customer's consent.
-func (s *Store) Get(principal string) (audience.Record, bool) {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	r, ok := s.records[principal]
-	return r, ok
-}
-
-// Len is how many customers there are.
-func (s *Store) Len() int {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	return len(s.records)
-}
-
-// Changed is closed at the next change of any consent.
-func (s *Store) Changed() <-chan struct{} {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	return s.changed
-}
-
 // mark is an opaque revision with the store's identity in it: a revision of
 // another store, or of this one before a restore, never compares equal.
 func (s *Store) mark() string {
@@ -158,12 +107,7 @@ func (s *Store) put(o any) {
 		s.seen.Broadcast()
 		return
 	}
-	if old, ok := s.records[c.Name]; ok && sameAnswer(old.Consent, c) {
-		s.records[c.Name] = audience.Record{Version: old.Version, Consent: c, Seen: old.Seen}
-		return // a status write changes nobody's answer
-	}
-	s.records[c.Name] = audience.Record{Version: s.changes.Add(c.Name), Consent: c, Seen: time.Now()}
-	s.announce()
+	s.set(c)
 }
 
 func (s *Store) remove(o any) {
@@ -179,10 +123,8 @@ func (s *Store) remove(o any) {
 	if _, ok := s.records[c.Name]; !ok {
 		return
 	}
-	s.changes.Add(c.Name)
 	s.advance(c.ResourceVersion)
-	delete(s.records, c.Name)
-	s.announce()
+	s.forget(c.Name)
 }
 
 // advance never goes back: a list that is read anew comes in any order.
@@ -190,16 +132,4 @@ func (s *Store) advance(to string) {
 	if n, err := resourceversion.CompareResourceVersion(to, s.revision); s.revision == "" || (err == nil && n > 0) {
 		s.revision = to
 	}
-}
-
-func (s *Store) announce() {
-	close(s.changed)
-	s.changed = make(chan struct{})
-}
-
-// sameAnswer says whether two states of one consent are the same to every
-// policy and audience: spec, labels and deletion are all that they look at.
-func sameAnswer(a, b *v1alpha1.CustomerConsent) bool {
-	return a.UID == b.UID && a.Generation == b.Generation &&
-		a.DeletionTimestamp.IsZero() == b.DeletionTimestamp.IsZero() && maps.Equal(a.Labels, b.Labels)
 }

@@ -1,0 +1,268 @@
+package consentstore
+
+import (
+	"context"
+	"crypto/rand"
+	"embed"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/codb-dev/codb/api/v1alpha1"
+	"github.com/codb-dev/codb/internal/postgres"
+)
+
+//go:embed migrations/*.sql
+var migrations embed.FS
+
+// DatabaseOptions say how to keep consents in a database.
+type DatabaseOptions struct {
+	// Namespace that the consents say they are in.
+	Namespace string
+	// Refused says why the apiserver would refuse an object as a change of old,
+	// which is nil where there is none. It is required to write.
+	Refused func(object, old *v1alpha1.CustomerConsent) ([]string, error)
+	// Clock tells the time. Nil: the system's.
+	Clock func() time.Time
+	// Patience is how long to go on while the database does not answer. Zero: 8 s.
+	Patience time.Duration
+	// Metrics takes the store's metrics. Nil: none.
+	Metrics prometheus.Registerer
+}
+
+// Database keeps consents in a database that speaks PostgreSQL's protocol, and
+// all of them at hand. Its objects are shared and must not be written to. What
+// is written is acknowledged when it is committed, and every Fence that begins
+// afterwards brings it, at any number of processes.
+type Database struct {
+	people
+	o    DatabaseOptions
+	db   *postgres.Database
+	id   string
+	full bool // everything that existed at the start has arrived
+
+	pulling  sync.Mutex
+	revision int64 // up to it every change is in people
+
+	fence  fence
+	leave  context.CancelFunc
+	follow sync.WaitGroup
+}
+
+var (
+	// ErrReplaced says that another store is in the place of the one that was
+	// opened: nothing that is known of the old one holds.
+	ErrReplaced = errors.New("other consents are in their place; restart codb")
+	// ErrCorrupt says that a consent is not what was written.
+	ErrCorrupt = errors.New("a consent can't be read")
+)
+
+// pageOf is how many consents are read at once.
+const pageOf = 1000
+
+// OpenDatabase opens the consents in the database at the URL, or lays them out
+// where there are none; they arrive afterwards. No error repeats the URL.
+func OpenDatabase(ctx context.Context, url string, o DatabaseOptions) (*Database, error) {
+	d := &Database{people: newPeople(), o: o}
+	if d.o.Clock == nil {
+		d.o.Clock = time.Now
+	}
+	var err error
+	d.db, err = postgres.Open(ctx, url, postgres.Options{
+		Name: "codb_consents", Migrations: migrations, Patience: o.Patience,
+		Final: []error{ErrReplaced, ErrCorrupt, ErrRefused, ErrConflict},
+	})
+	if err == nil {
+		if err = d.db.Retry(ctx, d.identify); err != nil {
+			d.db.Close()
+		}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open consents in a database: %w", err)
+	}
+	d.fence.pass, d.fence.metrics = d.pass, newMetrics(o.Metrics, d.Len, d.Synced)
+	ctx, d.leave = context.WithCancel(context.WithoutCancel(ctx))
+	d.follow.Go(func() {
+		d.db.Follow(ctx, func(ctx context.Context, _ *pgx.Conn) error { return d.pull(ctx) })
+	})
+	return d, nil
+}
+
+const selectHead = `SELECT id, revision FROM codb_consent_store`
+
+// identify gives a new store its id.
+func (d *Database) identify(ctx context.Context) error {
+	if _, err := d.db.Exec(ctx, `INSERT INTO codb_consent_store (one, id, revision) VALUES (true, $1, 0) ON CONFLICT DO NOTHING`, rand.Text()); err != nil {
+		return fmt.Errorf("name the store: %w", err)
+	}
+	var revision int64
+	return d.db.QueryRow(ctx, selectHead).Scan(&d.id, &revision)
+}
+
+// Close ends it.
+func (d *Database) Close() {
+	d.leave()
+	d.follow.Wait()
+	d.db.Close()
+}
+
+// Synced is true once every consent that existed at the start has arrived.
+func (d *Database) Synced() bool {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	return d.full
+}
+
+// Revision is an opaque mark up to which every change is in the store.
+func (d *Database) Revision() string {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	return fmt.Sprintf("pg-%.8s-%d", d.id, d.revision)
+}
+
+// Fence returns once every change that was acknowledged before the call is in
+// the store.
+func (d *Database) Fence(ctx context.Context) (revision string, err error) { return d.fence.wait(ctx) }
+
+func (d *Database) pass(ctx context.Context) (string, error) {
+	if err := d.db.Retry(ctx, d.pull); err != nil {
+		return "", fmt.Errorf("%w: %w", ErrNotCurrent, err)
+	}
+	return d.Revision(), nil
+}
+
+// pull brings the store up to the database's head, as of some moment after the
+// call. The head comes first: up to it every change is there to be seen.
+func (d *Database) pull(ctx context.Context) error {
+	d.pulling.Lock()
+	defer d.pulling.Unlock()
+	var (
+		id   string
+		head int64
+	)
+	if err := d.db.QueryRow(ctx, selectHead).Scan(&id, &head); err != nil {
+		return err
+	}
+	if id != d.id || head < d.revision {
+		return ErrReplaced
+	}
+	if !d.full {
+		return d.load(ctx, head)
+	}
+	for d.revision < head {
+		if err := d.step(ctx, head); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// load reads everybody, and what has changed since the head was read later.
+func (d *Database) load(ctx context.Context, head int64) error {
+	for after := ""; ; {
+		found, err := d.db.Query(ctx, `SELECT name, revision, object FROM codb_consents WHERE name > $1 ORDER BY name LIMIT $2`, after, pageOf)
+		if err != nil {
+			return err
+		}
+		n, err := d.take(found, func(c change) { after = c.name })
+		if err != nil {
+			return err
+		}
+		if n < pageOf {
+			break
+		}
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.revision, d.full = head, true
+	return nil
+}
+
+// step reads the next changes up to the head.
+func (d *Database) step(ctx context.Context, head int64) error {
+	found, err := d.db.Query(ctx, `SELECT name, revision, object FROM codb_consent_revisions
+WHERE revision > $1 AND revision <= $2 ORDER BY revision LIMIT $3`, d.revision, head, pageOf)
+	if err != nil {
+		return err
+	}
+	last := d.revision
+	n, err := d.take(found, func(c change) { last = c.revision })
+	if err != nil {
+		return err
+	}
+	if n < pageOf {
+		last = head
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.revision = last
+	return nil
+}
+
+// change is one row: what somebody's consent has come to; nil: erased.
+type change struct {
+	name     string
+	revision int64
+	object   *v1alpha1.CustomerConsent
+}
+
+// take applies rows, unless something later is known already.
+func (d *Database) take(found pgx.Rows, each func(change)) (n int, err error) {
+	defer found.Close()
+	for found.Next() {
+		c, err := d.scan(found)
+		if err != nil {
+			return n, err
+		}
+		d.apply(c)
+		each(c)
+		n++
+	}
+	return n, found.Err()
+}
+
+func (d *Database) apply(c change) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if old, ok := d.records[c.name]; ok && revisionOf(old.Consent) >= c.revision {
+		return
+	}
+	if c.object == nil {
+		d.forget(c.name)
+	} else {
+		d.set(c.object)
+	}
+}
+
+func (d *Database) scan(row pgx.Row) (change, error) {
+	var (
+		c    change
+		text []byte
+	)
+	if err := row.Scan(&c.name, &c.revision, &text); err != nil {
+		return change{}, err
+	}
+	if text == nil {
+		return c, nil
+	}
+	c.object = &v1alpha1.CustomerConsent{}
+	if err := json.Unmarshal(text, c.object); err != nil || c.object.Name != c.name {
+		return change{}, fmt.Errorf("revision %d: %w", c.revision, ErrCorrupt)
+	}
+	c.object.Namespace, c.object.ResourceVersion = d.o.Namespace, strconv.FormatInt(c.revision, 10)
+	return c, nil
+}
+
+func revisionOf(c *v1alpha1.CustomerConsent) int64 {
+	n, err := strconv.ParseInt(c.ResourceVersion, 10, 64)
+	if err != nil {
+		return 0
+	}
+	return n
+}
