@@ -181,6 +181,7 @@ func (d *Database) load(ctx context.Context, head int64) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.revision, d.full = head, true
+	d.announce() // also to whoever waits for nobody to arrive
 	return nil
 }
 
