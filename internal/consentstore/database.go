@@ -48,7 +48,9 @@ type Database struct {
 	full bool // everything that existed at the start has arrived
 
 	pulling  sync.Mutex
-	revision int64 // up to it every change is in people
+	begun    *int64 // the head when everybody began to be read
+	loaded   string // who has been read last
+	revision int64  // up to it every change is in people
 
 	fence  fence
 	leave  context.CancelFunc
@@ -153,7 +155,9 @@ func (d *Database) pull(ctx context.Context) error {
 		return ErrReplaced
 	}
 	if !d.full {
-		return d.load(ctx, head)
+		if err := d.load(ctx, head); err != nil {
+			return err
+		}
 	}
 	for d.revision < head {
 		if err := d.step(ctx, head); err != nil {
@@ -163,14 +167,19 @@ func (d *Database) pull(ctx context.Context) error {
 	return nil
 }
 
-// load reads everybody, and what has changed since the head was read later.
+// load reads everybody, and goes on where it was interrupted: a million take
+// longer than one attempt may. What has changed since the head was first read is
+// read again later.
 func (d *Database) load(ctx context.Context, head int64) error {
-	for after := ""; ; {
-		found, err := d.db.Query(ctx, `SELECT name, revision, object FROM codb_consents WHERE name > $1 ORDER BY name LIMIT $2`, after, pageOf)
+	if d.begun == nil {
+		d.begun = &head
+	}
+	for {
+		found, err := d.db.Query(ctx, `SELECT name, revision, object FROM codb_consents WHERE name > $1 ORDER BY name LIMIT $2`, d.loaded, pageOf)
 		if err != nil {
 			return err
 		}
-		n, err := d.take(found, func(c change) { after = c.name })
+		n, err := d.take(found, func(c change) { d.loaded = c.name })
 		if err != nil {
 			return err
 		}
@@ -180,7 +189,7 @@ func (d *Database) load(ctx context.Context, head int64) error {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.revision, d.full = head, true
+	d.revision, d.full = *d.begun, true
 	d.announce() // also to whoever waits for nobody to arrive
 	return nil
 }
