@@ -88,6 +88,15 @@ func Objects(v Values, parts ...Part) ([]*unstructured.Unstructured, error) {
 	return all, nil
 }
 
+// CRDFiles are the files of the CRDs alone.
+func CRDFiles() fs.FS {
+	bases, err := fs.Sub(files, "crd/bases")
+	if err != nil {
+		panic(err) // the path is no path
+	}
+	return bases
+}
+
 func read(v Values, path string) ([]*unstructured.Unstructured, error) {
 	raw, err := files.ReadFile(path)
 	if err != nil {

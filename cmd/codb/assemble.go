@@ -37,7 +37,7 @@ import (
 // assemble marries the rooms of the house: it is the one place that knows all
 // of them.
 func assemble(ctx context.Context, mgr manager.Manager, cfg *rest.Config, o operatorOptions, cert *certificate.Keeper, served *servedGate) error {
-	d, err := newDeciding(ctx, mgr, o.sandboxes)
+	d, err := newDeciding(ctx, mgr, o.sandboxes, &o.consents)
 	if err != nil {
 		return err
 	}

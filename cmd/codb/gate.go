@@ -34,6 +34,7 @@ type gateOptions struct {
 	secret    string
 	life      time.Duration
 	ledger    ledgerOptions
+	consents  consentOptions
 	metrics   string
 	sandboxes int
 }
@@ -52,6 +53,7 @@ func gateCommand() *cobra.Command {
 		Args:  cobra.NoArgs,
 	}
 	o.register(c, "")
+	o.consents.register(c.Flags())
 	c.Flags().StringVar(&o.url, "url", "", "address that clients use; empty: the Service's, or the one it listens at")
 	c.Flags().StringVar(&o.service, "service", "", "Service in codb's namespace through which clients reach the gate")
 	c.Flags().StringSliceVar(&o.hosts, "host", nil, "further names for the certificate")
@@ -117,7 +119,7 @@ func newGateManager(cfg *rest.Config, o *gateOptions) (manager.Manager, error) {
 
 // assembleGate marries what the gate alone consists of.
 func assembleGate(ctx context.Context, mgr manager.Manager, cfg *rest.Config, g *servedGate, o *gateOptions) error {
-	d, err := newDeciding(ctx, mgr, o.sandboxes)
+	d, err := newDeciding(ctx, mgr, o.sandboxes, &o.consents)
 	if err != nil {
 		return err
 	}

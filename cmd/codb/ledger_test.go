@@ -17,7 +17,7 @@ import (
 	"github.com/codb-dev/codb/test/postgres"
 )
 
-func TestWhereTheLedgerIs(t *testing.T) {
+func TestWhereADatabaseIs(t *testing.T) {
 	file := func(text string) string {
 		name := filepath.Join(t.TempDir(), "url")
 		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
@@ -27,20 +27,21 @@ func TestWhereTheLedgerIs(t *testing.T) {
 	}
 	const secret = "postgres://codb:sesame@db:5432/codb"
 	for name, tc := range map[string]struct {
-		o          ledgerOptions
+		o          databaseOptions
 		want, fail string
 	}{
-		"InAFile":                {},
-		"InADatabase":            {o: ledgerOptions{database: "postgres://codb@db/codb"}, want: "postgres://codb@db/codb"},
-		"AsASecretSays":          {o: ledgerOptions{file: file(secret + "\n")}, want: secret},
-		"APasswordOnTheLine":     {o: ledgerOptions{database: secret}, fail: "--ledger-file"},
-		"APasswordAsAParameter":  {o: ledgerOptions{database: "postgres://codb@db/codb?password=sesame"}, fail: "--ledger-file"},
-		"InTwoPlaces":            {o: ledgerOptions{database: "postgres://codb@db/codb", file: file(secret)}, fail: "one of them"},
-		"InAnotherKindOfStore":   {o: ledgerOptions{database: "mysql://codb:sesame@db/codb"}, fail: "want postgres://"},
-		"InASecretThatIsNone":    {o: ledgerOptions{file: file("user=codb password=sesame")}, fail: "want postgres://"},
-		"InASecretThatIsMissing": {o: ledgerOptions{file: "/nowhere"}, fail: "/nowhere"},
+		"Nowhere":                {},
+		"InADatabase":            {o: databaseOptions{given: "postgres://codb@db/codb"}, want: "postgres://codb@db/codb"},
+		"AsASecretSays":          {o: databaseOptions{file: file(secret + "\n")}, want: secret},
+		"APasswordOnTheLine":     {o: databaseOptions{given: secret}, fail: "--ledger-file"},
+		"APasswordAsAParameter":  {o: databaseOptions{given: "postgres://codb@db/codb?password=sesame"}, fail: "--ledger-file"},
+		"InTwoPlaces":            {o: databaseOptions{given: "postgres://codb@db/codb", file: file(secret)}, fail: "one of them"},
+		"InAnotherKindOfStore":   {o: databaseOptions{given: "mysql://codb:sesame@db/codb"}, fail: "want postgres://"},
+		"InASecretThatIsNone":    {o: databaseOptions{file: file("user=codb password=sesame")}, fail: "want postgres://"},
+		"InASecretThatIsMissing": {o: databaseOptions{file: "/nowhere"}, fail: "/nowhere"},
 	} {
 		t.Run(name, func(t *testing.T) {
+			tc.o.flag = "ledger"
 			got, err := tc.o.address()
 			if got != tc.want || (err == nil) != (tc.fail == "") {
 				t.Fatalf("got %q, %v; want %q", got, err, tc.want)

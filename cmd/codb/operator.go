@@ -43,6 +43,7 @@ type operatorOptions struct {
 	life        time.Duration
 	baseline    bool
 	kueue       string
+	consents    consentOptions
 }
 
 func (o *operatorOptions) register(c *cobra.Command) {
@@ -55,6 +56,7 @@ func (o *operatorOptions) register(c *cobra.Command) {
 	f.IntVar(&o.sandboxes, "policy-workers", 2, "processes that evaluate policies")
 	f.StringVar(&o.kueue, kueueFlag, "", kueueUsage)
 	f.DurationVar(&o.retention, "decision-retention", 400*24*time.Hour, "how long decisions are kept; 0: for ever")
+	o.consents.register(f)
 }
 
 // kueueFlag is the same of codb install and of the operator: the one renders the
