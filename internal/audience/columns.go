@@ -56,7 +56,7 @@ func (c *Columns) Add(s *decision.Subject) {
 	for _, a := range []struct{ array, column int }{
 		{grants, grantPurpose}, {objections, objectionPurpose}, {sent, sentClass}, {events, eventType}, {caps, capOf},
 	} {
-		c.Arrays[a.array] = append(c.Arrays[a.array], uint32(len(c.IDs[a.column])))
+		c.Arrays[a.array].Append(uint32(len(c.IDs[a.column].U32)))
 	}
 	if len(c.odd) > before {
 		c.odd = append(c.odd[:before], c.Rows) // once
@@ -103,7 +103,7 @@ func (c *Columns) person(p *consent.Person) {
 
 func (c *Columns) relationship(r *consent.Relationship) {
 	if r == nil {
-		c.IDs[depth] = append(c.IDs[depth], expr.Absent)
+		c.IDs[depth].Append(expr.Absent)
 		return
 	}
 	c.text(depth, r.Depth)
@@ -130,7 +130,7 @@ func (c *Columns) grant(g *consent.Grant) {
 	c.int(grantFrom, g.EffectiveFrom)
 	c.maybe(grantTo, g.EffectiveTo)
 	if g.ImpliedBy == nil {
-		c.IDs[grantEvent] = append(c.IDs[grantEvent], expr.Absent)
+		c.IDs[grantEvent].Append(expr.Absent)
 		c.maybe(grantEventDate, nil)
 		return
 	}
@@ -159,13 +159,13 @@ func (c *Columns) past(p *decision.Contacts) {
 
 // text that is always there, even empty.
 func (c *Columns) text(column int, s string) {
-	c.IDs[column] = append(c.IDs[column], c.Dicts[column].Text(s))
+	c.IDs[column].Append(c.Dicts[column].Text(s))
 }
 
 // word is text that is absent where it is empty.
 func (c *Columns) word(column int, s string) {
 	if s == "" {
-		c.IDs[column] = append(c.IDs[column], expr.Absent)
+		c.IDs[column].Append(expr.Absent)
 		return
 	}
 	c.text(column, s)
@@ -178,7 +178,7 @@ func (c *Columns) put(column int, there bool, key func([]byte) []byte, value fun
 		c.key = key(c.key[:0])
 		id = c.Dicts[column].ID(c.key, value)
 	}
-	c.IDs[column] = append(c.IDs[column], id)
+	c.IDs[column].Append(id)
 }
 
 func (c *Columns) year(y *int32) {
@@ -211,12 +211,12 @@ func (c *Columns) int(column int, v int64) {
 	if v == expr.Missing {
 		c.odd = append(c.odd, c.Rows)
 	}
-	c.Ints[column] = append(c.Ints[column], v)
+	c.Ints[column].Append(v)
 }
 
 func (c *Columns) maybe(column int, v *int64) {
 	if v == nil {
-		c.Ints[column] = append(c.Ints[column], expr.Missing)
+		c.Ints[column].Append(expr.Missing)
 		return
 	}
 	c.int(column, *v)

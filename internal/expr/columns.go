@@ -10,7 +10,11 @@
 // must answer for it.
 package expr
 
-import "math"
+import (
+	"math"
+	"strings"
+	"sync/atomic"
+)
 
 // Absent is the id of what is not there, in every dictionary.
 const Absent uint32 = 0
@@ -26,29 +30,37 @@ const MaxDepth = 7
 // elements of one array; who fills it knows which.
 type Columns struct {
 	Rows   int
-	IDs    [][]uint32 // by column: an id of its dictionary for each row or element
-	Ints   [][]int64  // by column: a number for each row or element
-	Arrays [][]uint32 // by array: row r has the elements [a[r], a[r+1])
+	IDs    []*IDs  // by column: an id of its dictionary for each row or element
+	Ints   []*Ints // by column: a number for each row or element
+	Arrays []*IDs  // by array: row r has the elements from At(r) to At(r+1)
 }
 
-// NewColumns makes empty columns of a shape.
+// NewColumns makes empty columns of a shape, to be appended to.
 func NewColumns(ids, ints, arrays int) *Columns {
-	c := &Columns{IDs: make([][]uint32, ids), Ints: make([][]int64, ints), Arrays: make([][]uint32, arrays)}
-	c.Reset()
+	c := &Columns{IDs: make([]*IDs, ids), Ints: make([]*Ints, ints), Arrays: make([]*IDs, arrays)}
+	for i := range c.IDs {
+		c.IDs[i] = &IDs{U32: []uint32{}}
+	}
+	for i := range c.Ints {
+		c.Ints[i] = &Ints{I64: []int64{}}
+	}
+	for i := range c.Arrays {
+		c.Arrays[i] = &IDs{U32: []uint32{0}}
+	}
 	return c
 }
 
 // Reset takes out all rows and keeps the space.
 func (c *Columns) Reset() {
 	c.Rows = 0
-	for i := range c.IDs {
-		c.IDs[i] = c.IDs[i][:0]
+	for _, col := range c.IDs {
+		col.U32 = col.U32[:0]
 	}
-	for i := range c.Ints {
-		c.Ints[i] = c.Ints[i][:0]
+	for _, col := range c.Ints {
+		col.I64 = col.I64[:0]
 	}
-	for i := range c.Arrays {
-		c.Arrays[i] = append(c.Arrays[i][:0], 0)
+	for _, col := range c.Arrays {
+		col.U32 = append(col.U32[:0], 0)
 	}
 }
 
@@ -56,36 +68,40 @@ func (c *Columns) Reset() {
 func (c *Columns) Bytes() int64 {
 	var n int64
 	for _, col := range c.IDs {
-		n += int64(len(col)) * 4
+		n += col.Bytes()
 	}
 	for _, col := range c.Ints {
-		n += int64(len(col)) * 8
+		n += col.Bytes()
 	}
 	for _, col := range c.Arrays {
-		n += int64(len(col)) * 4
+		n += col.Bytes()
 	}
 	return n
 }
 
 // Dict numbers the values of a column, from 1 on. Values are told apart by a
 // key, which says all of them.
+//
+// One goroutine gives ids; others may look up the values of ids that they have
+// from it at the same time.
 type Dict struct {
 	ids    map[string]uint32
-	values []any
+	values atomic.Pointer[[]any]
 }
 
 // NewDict makes one without values.
-func NewDict() *Dict { return &Dict{ids: map[string]uint32{}, values: []any{nil}} }
+func NewDict() *Dict {
+	d := &Dict{ids: map[string]uint32{}}
+	d.values.Store(&[]any{nil})
+	return d
+}
 
 // ID of the value with the key; what it does not know yet is called make for.
 func (d *Dict) ID(key []byte, value func() any) uint32 {
 	if id, ok := d.ids[string(key)]; ok {
 		return id
 	}
-	id := uint32(len(d.values))
-	d.ids[string(key)] = id
-	d.values = append(d.values, value())
-	return id
+	return d.add(string(key), value())
 }
 
 // Text is the ID of a text, which is its own key.
@@ -93,14 +109,21 @@ func (d *Dict) Text(s string) uint32 {
 	if id, ok := d.ids[s]; ok {
 		return id
 	}
-	id := uint32(len(d.values))
-	d.ids[s] = id
-	d.values = append(d.values, s)
+	s = strings.Clone(s) // it may be a part of something large
+	return d.add(s, s)
+}
+
+func (d *Dict) add(key string, value any) uint32 {
+	values := *d.values.Load()
+	id := uint32(len(values))
+	d.ids[key] = id
+	values = append(values, value)
+	d.values.Store(&values)
 	return id
 }
 
 // Value of an id; nil for Absent.
-func (d *Dict) Value(id uint32) any { return d.values[id] }
+func (d *Dict) Value(id uint32) any { return (*d.values.Load())[id] }
 
 // Len is how many ids there are, Absent included.
-func (d *Dict) Len() int { return len(d.values) }
+func (d *Dict) Len() int { return len(*d.values.Load()) }

@@ -31,12 +31,28 @@ func kernelOf(b Bool, at *span) kernel {
 }
 
 func (s *Some) sweep(v *Vector, _ *span, m *memo) {
-	offsets := v.Machine.Columns.Arrays[s.Array][v.lo : v.lo+v.n+1]
-	for row := range v.n {
+	switch a := v.Machine.Columns.Arrays[s.Array]; {
+	case a.U8 != nil:
+		longer(a.U8[v.lo:v.lo+v.n+1], m.holds)
+	case a.U16 != nil:
+		longer(a.U16[v.lo:v.lo+v.n+1], m.holds)
+	case a.U32 != nil:
+		longer(a.U32[v.lo:v.lo+v.n+1], m.holds)
+	}
+}
+
+// longer sets the rows whose next one begins later.
+func longer[T width](offsets []T, holds Bits) {
+	for row := range len(offsets) - 1 {
 		if offsets[row+1] > offsets[row] {
-			m.holds.Set(row)
+			holds.Set(row)
 		}
 	}
+}
+
+// width is what a column's numbers are kept in.
+type width interface {
+	uint8 | uint16 | uint32 | int64
 }
 
 func (x *Exists) sweep(v *Vector, _ *span, m *memo) {
@@ -54,7 +70,26 @@ func (x *Exists) sweep(v *Vector, _ *span, m *memo) {
 
 // sweep looks up the ids of a whole span.
 func (t *Table) sweep(v *Vector, at *span, m *memo) {
-	ids := v.Machine.Columns.IDs[t.Refs[0].Column][at.base : at.base+at.n]
+	lo, hi := at.base, at.base+at.n
+	switch c := v.Machine.Columns.IDs[t.Refs[0].Column]; {
+	case c.U8 != nil:
+		lookup(t, c.U8[lo:hi], m)
+	case c.U16 != nil:
+		lookup(t, c.U16[lo:hi], m)
+	case c.U32 != nil:
+		lookup(t, c.U32[lo:hi], m)
+	default:
+		switch t.look(c.Same) {
+		case hard:
+			m.hard.first(at.n)
+			m.anyHard = true
+		case 1:
+			m.holds.first(at.n)
+		}
+	}
+}
+
+func lookup[T uint8 | uint16 | uint32](t *Table, ids []T, m *memo) {
 	for w := range m.holds {
 		part := ids[w<<6 : min(w<<6+64, len(ids))]
 		var word, seen uint64
@@ -67,36 +102,42 @@ func (t *Table) sweep(v *Vector, at *span, m *memo) {
 			seen |= x
 		}
 		if seen&^1 != 0 {
-			word = t.askWord(part, w, m)
+			word = askWord(t, part, w, m)
 		}
 		m.holds[w] = word
 	}
 }
 
-// askWord is what sweep does where answers are missing or hard.
-func (t *Table) askWord(ids []uint32, w int, m *memo) uint64 {
+// askWord is what lookup does where answers are missing or hard.
+func askWord[T uint8 | uint16 | uint32](t *Table, ids []T, w int, m *memo) uint64 {
 	var word uint64
 	for j, id := range ids {
-		for int(id) >= len(t.lut) {
-			t.lut = append(t.lut, unasked)
-		}
-		if t.lut[id] == unasked {
-			switch c := t.Answer([4]uint32{id}); {
-			case c.State == Hard:
-				t.lut[id] = hard
-			case c.State == Defined && c.Value != 0:
-				t.lut[id] = 1
-			default:
-				t.lut[id] = 0
-			}
-		}
-		word |= uint64(t.lut[id]&1) << j
-		if t.lut[id] == hard {
+		x := t.look(uint32(id))
+		word |= uint64(x&1) << j
+		if x == hard {
 			m.hard[w] |= 1 << j
 			m.anyHard = true
 		}
 	}
 	return word
+}
+
+// look is what lut says of an id.
+func (t *Table) look(id uint32) uint8 {
+	for int(id) >= len(t.lut) {
+		t.lut = append(t.lut, unasked)
+	}
+	if t.lut[id] == unasked {
+		switch c := t.Answer([4]uint32{id}); {
+		case c.State == Hard:
+			t.lut[id] = hard
+		case c.State == Defined && c.Value != 0:
+			t.lut[id] = 1
+		default:
+			t.lut[id] = 0
+		}
+	}
+	return t.lut[id]
 }
 
 // kernel of a comparison of a column with what is the same for all places.
@@ -162,7 +203,7 @@ func (v *Vector) lengths(l *Len, c *Cmp, m *memo) {
 		var n int64
 		for _, a := range l.Arrays {
 			offsets := v.Machine.Columns.Arrays[a]
-			n += int64(offsets[v.lo+row+1] - offsets[v.lo+row])
+			n += int64(offsets.At(v.lo+row+1) - offsets.At(v.lo+row))
 		}
 		if c.Op.holds(n, k) {
 			m.holds.Set(row)
@@ -188,17 +229,41 @@ func (v *Vector) within(c Col, at *span, m *memo, lo, hi int64) {
 	if lo > hi {
 		return
 	}
-	width := uint64(hi) - uint64(lo)
-	numbers := v.Machine.Columns.Ints[c.Column][at.base : at.base+at.n]
-	for w := range m.holds {
+	from, to := at.base, at.base+at.n
+	col := v.Machine.Columns.Ints[c.Column]
+	switch {
+	case col.I64 != nil:
+		between(col.I64[from:to], uint64(lo), uint64(hi)-uint64(lo), m.holds)
+		return
+	case col.U8 == nil && col.U16 == nil && col.U32 == nil:
+		if lo <= col.Same && col.Same <= hi {
+			m.holds.first(at.n)
+		}
+		return
+	}
+	first, last, any := col.codes(lo, hi)
+	switch {
+	case !any:
+	case col.U8 != nil:
+		between(col.U8[from:to], first, last-first, m.holds)
+	case col.U16 != nil:
+		between(col.U16[from:to], first, last-first, m.holds)
+	default:
+		between(col.U32[from:to], first, last-first, m.holds)
+	}
+}
+
+// between fills a set with where a number is in [lo, lo+more].
+func between[T width](numbers []T, lo, more uint64, holds Bits) {
+	for w := range holds {
 		var word uint64
 		for j, n := range numbers[w<<6 : min(w<<6+64, len(numbers))] {
 			var in uint64
-			if uint64(n)-uint64(lo) <= width {
+			if uint64(n)-lo <= more {
 				in = 1
 			}
 			word |= in << j
 		}
-		m.holds[w] = word
+		holds[w] = word
 	}
 }

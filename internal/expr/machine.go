@@ -25,8 +25,8 @@ func (m *Machine) Row(r int) {
 }
 
 func (m *Machine) bounds(array int) (lo, hi uint32) {
-	a := m.Columns.Arrays[array]
-	return a[m.at[0]], a[m.at[0]+1]
+	a, row := m.Columns.Arrays[array], int(m.at[0])
+	return a.At(row), a.At(row + 1)
 }
 
 // Loop goes through the elements of an array of the row.

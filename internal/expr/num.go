@@ -29,7 +29,7 @@ type Col Ref
 
 // Value implements Num.
 func (c Col) Value(m *Machine) (int64, bool) {
-	v := m.Columns.Ints[c.Column][m.at[c.Var]]
+	v := m.Columns.Ints[c.Column].At(int(m.at[c.Var]))
 	return v, v != Missing
 }
 
@@ -342,7 +342,7 @@ func (f *Func) Value(m *Machine) (int64, bool) {
 	}
 	key := funcKey{arg: arg}
 	for i, r := range f.Refs {
-		key.ids[i] = m.Columns.IDs[r.Column][m.at[r.Var]]
+		key.ids[i] = m.Columns.IDs[r.Column].At(int(m.at[r.Var]))
 	}
 	c, ok := f.known[key]
 	if !ok {

@@ -86,7 +86,7 @@ func (t *Table) Known() []int64 {
 func (t *Table) cell(m *Machine) Cell {
 	var key [4]uint32
 	for i, r := range t.Refs {
-		key[i] = m.Columns.IDs[r.Column][m.at[r.Var]]
+		key[i] = m.Columns.IDs[r.Column].At(int(m.at[r.Var]))
 	}
 	return t.Answer(key)
 }

@@ -55,8 +55,8 @@ func (v *Vector) Rows(lo, hi int) {
 	v.lo, v.n = lo, hi-lo
 	v.root = span{base: lo, n: v.n}
 	for a, offsets := range v.Machine.Columns.Arrays {
-		v.spans[a].base = int(offsets[lo])
-		v.spans[a].n = int(offsets[hi] - offsets[lo])
+		v.spans[a].base = int(offsets.At(lo))
+		v.spans[a].n = int(offsets.At(hi)) - v.spans[a].base
 	}
 	v.Hard = append(v.Hard[:0], make(Bits, words(v.n))...)
 }
@@ -186,13 +186,25 @@ func (v *Vector) ownersOf(at *span) []uint16 {
 	}
 	at.chunk = v.chunk
 	at.owner = at.owner[:0]
-	offsets := v.Machine.Columns.Arrays[at.at.Array][v.lo : v.lo+v.n+1]
-	for row := range v.n {
-		for range offsets[row+1] - offsets[row] {
-			at.owner = append(at.owner, uint16(row))
-		}
+	switch a := v.Machine.Columns.Arrays[at.at.Array]; {
+	case a.U8 != nil:
+		at.owner = own(at.owner, a.U8[v.lo:v.lo+v.n+1])
+	case a.U16 != nil:
+		at.owner = own(at.owner, a.U16[v.lo:v.lo+v.n+1])
+	case a.U32 != nil:
+		at.owner = own(at.owner, a.U32[v.lo:v.lo+v.n+1])
 	}
 	return at.owner
+}
+
+// own appends to each element its row.
+func own[T width](owner []uint16, offsets []T) []uint16 {
+	for row := range len(offsets) - 1 {
+		for range int(offsets[row+1] - offsets[row]) {
+			owner = append(owner, uint16(row))
+		}
+	}
+	return owner
 }
 
 // elements are those of the rows.
@@ -204,7 +216,7 @@ func (v *Vector) elements(at *span, rows Bits) Bits {
 		return out
 	}
 	for row := range rows.All {
-		out.span(int(offsets[v.lo+row])-at.base, int(offsets[v.lo+row+1])-at.base)
+		out.span(int(offsets.At(v.lo+row))-at.base, int(offsets.At(v.lo+row+1))-at.base)
 	}
 	return out
 }

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"flag"
+	"slices"
 	"sync"
 	"testing"
 
@@ -118,20 +119,18 @@ var (
 
 // total64 reads every number of the columns.
 func total64(c *expr.Columns) (sum int64) {
-	for _, col := range c.IDs {
-		for _, v := range col {
-			sum += int64(v)
-		}
+	for _, col := range slices.Concat(c.IDs, c.Arrays) {
+		sum += addUp(col.U8) + addUp(col.U16) + addUp(col.U32)
 	}
 	for _, col := range c.Ints {
-		for _, v := range col {
-			sum += v
-		}
+		sum += addUp(col.U8) + addUp(col.U16) + addUp(col.U32) + addUp(col.I64)
 	}
-	for _, col := range c.Arrays {
-		for _, v := range col {
-			sum += int64(v)
-		}
+	return sum
+}
+
+func addUp[T uint8 | uint16 | uint32 | int64](vs []T) (sum int64) {
+	for _, v := range vs {
+		sum += int64(v)
 	}
 	return sum
 }

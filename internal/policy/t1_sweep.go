@@ -86,7 +86,7 @@ func (s *sweep) chunk(lo, hi int) {
 	v.Rows(lo, hi)
 	for a, offsets := range s.plan.columns.Arrays {
 		for row := lo; row < hi; row++ {
-			if int(offsets[row+1]-offsets[row]) > s.limits[a] {
+			if int(offsets.At(row+1)-offsets.At(row)) > s.limits[a] {
 				v.Hard.Set(row - lo)
 			}
 		}
