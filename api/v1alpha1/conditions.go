@@ -101,6 +101,8 @@ const (
 	// CodeEvaluationFailed: the policy gave no complete answer for the customer;
 	// that denies.
 	CodeEvaluationFailed = "EvaluationFailed"
+	// CodePodGone: a permit was taken back, for the pod that held it has ended.
+	CodePodGone = "PodGone"
 	// CodeOther sums up reasons beyond the 64 most frequent ones.
 	CodeOther = "Other"
 )

@@ -196,7 +196,7 @@ func (g *servedGate) give(d *deciding, cfg *rest.Config, live client.Reader) err
 		return err
 	}
 	g.desk = gate.NewDesk(gate.DeskOptions{
-		Ledger: g.store, World: &permitWorld{deciding: d, live: live, clock: systemClock},
+		Ledger: g.store, World: &permitWorld{deciding: d, live: live, clock: systemClock}, Pods: pods,
 		Clock: systemClock.Now, Log: ctrl.Log.WithName("permits"), Metrics: metrics.Registry,
 	})
 	g.server.Give(pods, g.desk)

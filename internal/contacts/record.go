@@ -43,7 +43,7 @@ const (
 	// Voided: a permit was taken back, because the answer for the customer
 	// changed.
 	Voided Event = "Voided"
-	// Returned: a permit never reached a sender.
+	// Returned: a permit was given back unused, or never reached a sender.
 	Returned Event = "Returned"
 	// Refused: a run asked for the customer and was told no; with a permit, when
 	// it was to be redeemed.

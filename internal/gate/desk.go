@@ -23,6 +23,8 @@ import (
 // Holder is who asks for permits: a pod of one run of a campaign.
 type Holder struct {
 	Pod string // UID
+	// PodName in the campaign's namespace.
+	PodName string
 	// Campaign with the UID of the Job that the pod belongs to. Its generation is
 	// that of when the pod was first seen.
 	Campaign contacts.Campaign
@@ -62,10 +64,17 @@ type Reserving interface {
 	After(ctx context.Context, sequence uint64, limit int) (contacts.Page, error)
 }
 
-// DeskOptions say what a Desk works with; all but Metrics are required.
+// Attendance says who is still there.
+type Attendance interface {
+	// Gone says for sure that the pod has ended or does not exist any more.
+	Gone(ctx context.Context, pod Holder) (bool, error)
+}
+
+// DeskOptions say what a Desk works with; all but Pods and Metrics are required.
 type DeskOptions struct {
 	Ledger  Reserving
 	World   World
+	Pods    Attendance // nil: what a pod holds that is gone expires
 	Clock   func() time.Time
 	Log     logr.Logger
 	Metrics prometheus.Registerer
@@ -80,6 +89,7 @@ type Desk struct {
 	clock   func() time.Time
 	log     logr.Logger
 	metrics *deskMetrics
+	roll    *roll
 
 	mu   sync.Mutex // guards book, and the order of what both are told
 	book *permit.Book
@@ -102,7 +112,7 @@ type queue struct {
 // NewDesk makes a desk that knows nothing of the ledger yet.
 func NewDesk(o DeskOptions) *Desk {
 	return &Desk{
-		ledger: o.Ledger, world: o.World, clock: o.Clock, log: o.Log, metrics: newDeskMetrics(o.Metrics),
+		ledger: o.Ledger, world: o.World, clock: o.Clock, log: o.Log, metrics: newDeskMetrics(o.Metrics), roll: newRoll(o.Pods),
 		book: permit.NewBook(), past: contacts.NewProjection(contacts.LookBack), runs: map[contacts.Run]*queue{},
 	}
 }

@@ -47,6 +47,7 @@ const (
 // Draw hands up to max permits to the pod. It waits until there is one, the run
 // is exhausted, or the time is over; leave ends the waiting too.
 func (d *Desk) Draw(ctx context.Context, h Holder, max int, wait time.Duration, leave <-chan struct{}) (*Drawn, error) {
+	d.roll.heard(h, d.clock())
 	over := time.NewTimer(wait)
 	defer over.Stop()
 	look := time.NewTicker(lookEvery)

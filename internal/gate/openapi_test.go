@@ -78,6 +78,7 @@ func TestTheDescriptionHasEveryFieldAndNoOther(t *testing.T) {
 		"DrawRequest": drawRequest{}, "DrawResponse": Drawn{}, "Permit": DrawnPermit{}, "RedeemRequest": redeemRequest{},
 		"RedeemResponse": redeemResponse{}, "Redeemed": Redeemed{}, "Reason": RefusedReason{}, "ReportRequest": reportRequest{},
 		"Outcome": Outcome{}, "ReportResponse": reportResponse{}, "Reported": Reported{},
+		"ReleaseRequest": releaseRequest{}, "ReleaseResponse": releaseResponse{}, "Released": Released{},
 		"Record": contacts.Record{}, "Result": contacts.Result{}, "Page": contacts.Page{}, "Problem": Problem{},
 	} {
 		described := doc.Components.Schemas[name]

@@ -37,32 +37,34 @@ func newPermitHouse(t *testing.T, people ...string) (*house, *town) {
 	return h, w
 }
 
+// permits asks for permits as a pod, and must get an answer.
+func (h *house) permits(verb, body string, into any) {
+	h.t.Helper()
+	status, _, text := h.ask("POST", "/v1/permits/"+verb, "pod-1", body)
+	if err := json.Unmarshal([]byte(text), into); err != nil || status != http.StatusOK {
+		h.t.Fatalf("%s: %d %s: %v", verb, status, text, err)
+	}
+}
+
 func TestPermitsOverTheWire(t *testing.T) {
 	h, w := newPermitHouse(t, "c-1", "c-2")
-	call := func(verb, body string, into any) {
-		t.Helper()
-		status, _, text := h.ask("POST", "/v1/permits/"+verb, "pod-1", body)
-		if err := json.Unmarshal([]byte(text), into); err != nil || status != http.StatusOK {
-			t.Fatalf("%s: %d %s: %v", verb, status, text, err)
-		}
-	}
 	var d Drawn
-	call("draw", `{"max":10,"wait":"20s"}`, &d)
+	h.permits("draw", `{"max":10,"wait":"20s"}`, &d)
 	if len(d.Permits) != 2 || d.Permits[0].Channel != "Email" || d.Permits[0].Expires.IsZero() {
 		t.Fatalf("drawn: %+v", d)
 	}
 	w.says(d.Permits[0].Principal, no)
 	var redeemed redeemResponse
-	call("redeem", fmt.Sprintf(`{"permits":[%q,%q]}`, d.Permits[0].Permit, d.Permits[1].Permit), &redeemed)
+	h.permits("redeem", fmt.Sprintf(`{"permits":[%q,%q]}`, d.Permits[0].Permit, d.Permits[1].Permit), &redeemed)
 	if r := redeemed.Results; r[0].State != permit.Refused || r[0].Reasons[0].Code != "OptedOut" || r[1].State != permit.Redeemed {
 		t.Errorf("redeemed: %+v", r)
 	}
 	var reported reportResponse
-	call("report", fmt.Sprintf(`{"outcomes":[{"permit":%q,"outcome":"Sent","detail":"250 queued"}]}`, d.Permits[1].Permit), &reported)
+	h.permits("report", fmt.Sprintf(`{"outcomes":[{"permit":%q,"outcome":"Sent","detail":"250 queued"}]}`, d.Permits[1].Permit), &reported)
 	if !reported.Results[0].Recorded {
 		t.Errorf("reported: %+v", reported)
 	}
-	call("draw", `{"max":1}`, &d)
+	h.permits("draw", `{"max":1}`, &d)
 	if !d.Exhausted {
 		t.Errorf("drawn at last: %+v", d)
 	}

@@ -100,11 +100,27 @@ func (p *ClusterPods) holder(ctx context.Context, user *authenticationv1.UserInf
 		return Holder{}, err
 	}
 	return Holder{
-		Pod: uid, Job: job.Name,
+		Pod: uid, PodName: name, Job: job.Name,
 		Campaign: contacts.Campaign{
 			Namespace: namespace, Name: c.Name, UID: string(c.UID), Generation: c.Generation, Job: string(job.UID),
 		},
 	}, nil
+}
+
+// Gone implements Attendance. A pod that is being deleted is not gone: it may
+// give back what it holds by itself.
+func (p *ClusterPods) Gone(ctx context.Context, h Holder) (bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, reviewTime)
+	defer cancel()
+	var pod corev1.Pod
+	err := p.live.Get(ctx, types.NamespacedName{Namespace: h.Campaign.Namespace, Name: h.PodName}, &pod)
+	if apierrors.IsNotFound(err) {
+		return true, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	return string(pod.UID) != h.Pod || pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed, nil
 }
 
 // read reads past every cache; who is not there may not draw.

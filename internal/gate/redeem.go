@@ -30,6 +30,7 @@ type RefusedReason struct {
 // Redeem decides once more, on what is proven current after the call began, and
 // says for each permit whether its message may be handed over.
 func (d *Desk) Redeem(ctx context.Context, h Holder, ids []string) ([]Redeemed, error) {
+	d.roll.heard(h, d.clock())
 	c, err := d.world.Current(ctx, h)
 	if err != nil {
 		return nil, err

@@ -87,6 +87,7 @@ var routes = []route{
 	{method: http.MethodPost, path: "/v1/permits/draw", permits: (*Server).draw},
 	{method: http.MethodPost, path: "/v1/permits/redeem", permits: (*Server).redeem},
 	{method: http.MethodPost, path: "/v1/permits/report", permits: (*Server).report},
+	{method: http.MethodPost, path: "/v1/permits/release", permits: (*Server).release},
 	{method: http.MethodGet, path: "/healthz", handle: (*Server).healthz},
 	{method: http.MethodGet, path: "/readyz", handle: (*Server).readyz},
 }

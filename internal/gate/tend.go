@@ -13,15 +13,17 @@ import (
 // tendAgain is how soon what failed is tried again.
 const tendAgain = 5 * time.Second
 
-// Tend keeps order until ctx is done: it gives back what lapsed, and takes back
-// permits of whose customer the answer has changed. Nothing depends on how soon:
-// a permit that lapsed or whose customer said no can't be redeemed anyway.
+// Tend keeps order until ctx is done: it gives back what lapsed and what pods
+// hold that are gone, and takes back permits of whose customer the answer has
+// changed. Nothing depends on how soon: a permit that lapsed or whose customer
+// said no can't be redeemed anyway.
 func (d *Desk) Tend(ctx context.Context) error {
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
 	var (
 		mark      uint64
 		forgotten = d.clock()
+		called    = d.clock()
 	)
 	for {
 		select {
@@ -37,6 +39,12 @@ func (d *Desk) Tend(ctx context.Context) error {
 		}
 		tick.Reset(lookEvery)
 		mark = next
+		if now := d.clock(); now.Sub(called) > callEvery {
+			if err := d.callRoll(ctx); err != nil && ctx.Err() == nil {
+				d.log.Error(err, "nobody knows which pods are gone; what they hold expires")
+			}
+			called = now
+		}
 		if now := d.clock(); now.Sub(forgotten) > time.Hour {
 			d.forget(now)
 			forgotten = now

@@ -244,6 +244,8 @@ const (
 	Unknown Answer = "Unknown"
 	// AlreadyRedeemed: a permit is good for one message.
 	AlreadyRedeemed Answer = "AlreadyRedeemed"
+	// Released: the sender gave it back.
+	Released Answer = "Released"
 )
 
 // Redeem finds the permit of a pod of a run. The answer is empty where the
@@ -265,6 +267,16 @@ func (b *Book) Redeem(id string, of contacts.Run, pod string, now time.Time) (Pe
 		return *p, Expired
 	}
 	return *p, Voided
+}
+
+// Release finds the permit that a pod of a run gives back. The answer is empty
+// where that is to be recorded now; else it is final.
+func (b *Book) Release(id string, of contacts.Run, pod string) (Permit, Answer) {
+	p, answer := b.Redeem(id, of, pod, time.Time{}) // one that lapsed is given back as well
+	if p.State == contacts.StateReleased {
+		answer = Released
+	}
+	return p, answer
 }
 
 // Reporting says what becomes of a report.

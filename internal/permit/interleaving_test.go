@@ -234,6 +234,20 @@ func (w *world) takeBack(t *rapid.T) {
 	}
 }
 
+// release is a sender that stops.
+func (w *world) release(t *rapid.T) {
+	if len(w.held) == 0 {
+		return
+	}
+	id, g := rapid.SampledFrom(w.held).Draw(t, "permit"), w.gate(t)
+	for run := 1; run <= 2; run++ {
+		terms := terms(run)
+		if p, answer := g.book.Release(id, terms.Campaign.Run(), "pod-1"); answer == "" {
+			w.begin(g, p.Return(w.key(), w.now))
+		}
+	}
+}
+
 // write lets one of the gates write what it decided, however long ago.
 func (w *world) write(t *rapid.T) {
 	if len(w.pending) == 0 {
@@ -275,7 +289,7 @@ func TestNothingComesBetween(t *testing.T) {
 		}
 		t.Repeat(map[string]func(*rapid.T){
 			"draw": tick(w.draw), "redeem": tick(w.redeem), "write": tick(w.write), "write at once": tick(w.write),
-			"sweep": tick(w.sweep), "take back": tick(w.takeBack), "crash": tick(w.crash),
+			"sweep": tick(w.sweep), "take back": tick(w.takeBack), "release": tick(w.release), "crash": tick(w.crash),
 			"withdraw": tick(func(t *rapid.T) {
 				who := rapid.SampledFrom(people).Draw(t, "customer")
 				if _, before := w.withdrawn[who]; !before {

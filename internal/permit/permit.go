@@ -11,7 +11,8 @@
 // the ledger's records, so that a crash loses nothing.
 //
 //	Drawn     withdrawal, policy change, hold, end of the campaign: refused when
-//	          redeemed, and voided as soon as that is noticed; crash: expires
+//	          redeemed, and voided as soon as that is noticed; the sender stops:
+//	          released; its pod is gone: voided; crash: expires
 //	Redeemed  nothing takes it back: the message may be on its way. It must be
 //	          handed over within HandOver
 //	over      the customer may be drawn again by the same run, if allowed then
@@ -160,7 +161,8 @@ func (p *Permit) Expire(key string, now time.Time) contacts.Record {
 	return p.record(key, contacts.Expired, contacts.StateExpired, now)
 }
 
-// Return is the record that the permit never reached whoever asked.
+// Return is the record that the permit is given back unused: by the sender, or
+// because it never reached one.
 func (p *Permit) Return(key string, now time.Time) contacts.Record {
 	return p.record(key, contacts.Returned, contacts.StateReleased, now)
 }

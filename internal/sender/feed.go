@@ -31,14 +31,16 @@ func (r *run) draw(ctx context.Context, drawn chan<- permitted) error {
 			return err
 		}
 		r.progress.drew(answer)
-		for _, p := range answer.Permits {
+		for i, p := range answer.Permits {
 			address, err := r.resolver.address(ctx, p)
 			if err != nil {
+				r.leave(answer.Permits[i:]...)
 				return err
 			}
 			select {
 			case drawn <- permitted{p, address}:
 			case <-ctx.Done():
+				r.leave(answer.Permits[i:]...)
 				return nil
 			}
 		}
@@ -69,14 +71,22 @@ func (r *run) handOver(ctx, redeeming context.Context, drawn <-chan permitted, h
 		if len(batch) == 0 {
 			return nil
 		}
+		if ctx.Err() != nil { // everything must stop: nobody new is asked about
+			r.leaveAll(batch)
+			return nil
+		}
 		ready, answer, err := r.redeem(redeeming, batch)
 		if err != nil {
+			r.leaveAll(batch)
 			return err
 		}
 		var allowed time.Duration
 		for i, p := range ready {
 			allowed = answer.allowed(answer.results[p.permit.ID])
 			if err := r.give(ctx, p, answer.asked.Add(allowed), i == 0, halt); err != nil {
+				for _, p := range ready[i+1:] {
+					r.notHanded(p, "not handed over")
+				}
 				return err
 			}
 		}

@@ -100,6 +100,14 @@ func (g *gate) redeem(ctx context.Context, permits []string) (redemption, error)
 	return r, nil
 }
 
+func (g *gate) release(ctx context.Context, permits []string) ([]given, error) {
+	var a releaseAnswer
+	if _, err := g.call(ctx, "release", releaseRequest{Permits: permits}, &a, answerTime); err != nil {
+		return nil, err
+	}
+	return a.Results, nil
+}
+
 func (g *gate) report(ctx context.Context, o []outcome) ([]recorded, error) {
 	var a reportAnswer
 	if _, err := g.call(ctx, "report", reportRequest{Outcomes: o}, &a, answerTime); err != nil {

@@ -36,6 +36,7 @@ func TestTheGateSpeaksTheSame(t *testing.T) {
 		"DrawRequest": drawRequest{}, "DrawResponse": drawAnswer{}, "Permit": permit{}, "RedeemRequest": redeemRequest{},
 		"RedeemResponse": redeemAnswer{}, "Redeemed": redeemed{}, "Reason": reason{}, "ReportRequest": reportRequest{},
 		"Outcome": outcome{}, "ReportResponse": reportAnswer{}, "Reported": recorded{}, "Problem": problem{},
+		"ReleaseRequest": releaseRequest{}, "ReleaseResponse": releaseAnswer{}, "Released": given{},
 	} {
 		described := doc.Components.Schemas[name]
 		var ours []string
@@ -61,7 +62,7 @@ func TestTheGateSpeaksTheSame(t *testing.T) {
 			t.Errorf("the gate says %v, never %s", states, state)
 		}
 	}
-	for _, verb := range []string{"draw", "redeem", "report"} {
+	for _, verb := range []string{"draw", "redeem", "report", "release"} {
 		if doc.Paths["/v1/permits/"+verb] == nil {
 			t.Errorf("there is no /v1/permits/%s", verb)
 		}

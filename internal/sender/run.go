@@ -23,6 +23,7 @@ type run struct {
 	mu       sync.Mutex
 	work     map[string]inWork // handed over, without an outcome
 	finished bool              // everybody there was has been through our hands
+	left     []string          // permits that were not redeemed
 }
 
 // inWork is whom the sender works on.
@@ -107,10 +108,17 @@ func (r *run) all(ctx context.Context) error {
 	go func() { reported <- r.report(reporting, halt) }()
 
 	<-fed
-	for range drawn { // until nobody draws any more; who is left was not redeemed
+	for p := range drawn { // until nobody draws any more
+		r.leave(p.permit)
 	}
+	released := make(chan struct{})
+	go func() {
+		defer close(released)
+		r.release(reporting)
+	}()
 	r.letEnd(feeding, heard)
 	ended := r.sender.wait(r.options.Grace)
+	<-released
 	close(r.told)
 	cause := context.Cause(feeding)
 	if ctx.Err() != nil && errors.Is(cause, context.Cause(ctx)) {

@@ -259,6 +259,55 @@ func TestStoppingLetsTheSenderAnswer(t *testing.T) {
 	}
 }
 
+func TestWhoStopsGivesBackWhatItHolds(t *testing.T) {
+	s := tell(t, 100, "last-word")
+	ctx, stop := context.WithCancel(t.Context())
+	s.gate.Fault = func(verb string, n int) fakegate.Fault {
+		if verb != "draw" || n < 2 {
+			return fakegate.Fault{}
+		}
+		<-ctx.Done() // nobody else is on the way
+		return fakegate.Fault{Status: 503}
+	}
+	s.gate.Redeeming = func(string) { stop() }
+	if s.run(ctx) == nil {
+		t.Fatal("nobody complained")
+	}
+	s.gate.Idle()
+	for _, p := range s.gate.Permits() {
+		if p.State == "Drawn" {
+			t.Errorf("%s is still held", p.ID)
+		}
+	}
+	if n := s.gate.Calls("release"); n == 0 {
+		t.Error("nothing was given back")
+	}
+}
+
+// The answer to a redemption is lost for good; the gate has redeemed them all
+// the same, and is told that nobody got the message.
+func TestWhatIsGivenBackMayHaveBeenRedeemed(t *testing.T) {
+	s := tell(t, 3, "good")
+	s.gate.Fault = func(verb string, n int) fakegate.Fault {
+		switch {
+		case verb == "redeem" && n == 1:
+			return fakegate.Fault{Lost: true}
+		case verb == "redeem":
+			return fakegate.Fault{Status: 403}
+		}
+		return fakegate.Fault{}
+	}
+	if s.run(t.Context()) == nil {
+		t.Fatal("nobody complained")
+	}
+	if n := s.outcomes()["Failed: not handed over: the answer was lost"]; n != 1 {
+		t.Errorf("outcomes %v, want one whose answer was lost", s.outcomes())
+	}
+	if n := len(s.handed()); n != 0 {
+		t.Errorf("%d were handed over", n)
+	}
+}
+
 func TestStoppingDoesNotWaitForEver(t *testing.T) {
 	s := tell(t, 100, "mute")
 	s.options.Grace = 300 * time.Millisecond

@@ -45,6 +45,17 @@ type (
 		Message string `json:"message,omitempty"`
 	}
 
+	releaseRequest struct {
+		Permits []string `json:"permits"`
+	}
+	releaseAnswer struct {
+		Results []given `json:"results"`
+	}
+	given struct {
+		Permit string `json:"permit"`
+		State  string `json:"state"`
+	}
+
 	reportRequest struct {
 		Outcomes []outcome `json:"outcomes"`
 	}

@@ -64,7 +64,7 @@ type Gate struct {
 // Permit is one for each person, and what became of it.
 type Permit struct {
 	ID, Principal string
-	State         string // "", Drawn, Redeemed, Refused
+	State         string // "", Drawn, Redeemed, Refused; "" again once it is released
 	Reason        string // why it is refused when it is redeemed; empty: it is not
 	HandOverBy    time.Time
 	Outcome       string
@@ -225,6 +225,8 @@ func (g *Gate) answer(ctx context.Context, verb string, body *json.Decoder) any 
 		return g.redeem(body)
 	case "report":
 		return g.report(body)
+	case "release":
+		return g.release(body)
 	}
 	g.t.Errorf("asked for %s", verb)
 	return nil
@@ -332,6 +334,28 @@ func (g *Gate) redeemOne(id string) object {
 	}
 	p.State, p.HandOverBy = "Redeemed", time.Now().Add(g.Life)
 	return object{"permit": id, "state": "Redeemed", "handOverBy": p.HandOverBy.UTC().Format(time.RFC3339Nano)}
+}
+
+func (g *Gate) release(body *json.Decoder) any {
+	var q struct{ Permits []string }
+	if err := body.Decode(&q); err != nil || len(q.Permits) < 1 || len(q.Permits) > 1000 {
+		g.t.Errorf("release %d permits: %v", len(q.Permits), err)
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	defer g.happened()
+	results := []object{}
+	for _, id := range q.Permits {
+		p, state := g.find(id), "Voided"
+		switch p.State {
+		case "Drawn":
+			p.State, state = "", "Released"
+		case "Redeemed":
+			state = "AlreadyRedeemed"
+		}
+		results = append(results, object{"permit": id, "state": state})
+	}
+	return object{"results": results}
 }
 
 // detail is what the gate takes: ASCII without addresses.
