@@ -36,11 +36,19 @@ func (p past) Position() contacts.Position { return p.projection.Position() }
 
 // Current brings the views up to everything acknowledged before the call.
 func (p past) Current(ctx context.Context) error {
-	return p.gate.Fence(ctx, p.projection)
+	if err := p.gate.Fence(ctx, p.projection); err != nil {
+		return err
+	}
+	return p.projection.Gap()
 }
 
-// Healthy is nil while the ledger can be read.
-func (p past) Healthy() error { return p.gate.Healthy() }
+// Healthy is nil while the ledger can be read, and has all that happened.
+func (p past) Healthy() error {
+	if err := p.gate.Healthy(); err != nil {
+		return err
+	}
+	return p.projection.Gap()
+}
 
 // Progress is how far a Job has come that draws permits.
 func (p past) Progress(c, job types.UID) contacts.Progress {

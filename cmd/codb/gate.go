@@ -164,7 +164,7 @@ func openGate(ctx context.Context, cfg *rest.Config, o gateOptions) (_ *servedGa
 	if err != nil {
 		return nil, err
 	}
-	store, err := o.ledger.open(ctx)
+	store, err := o.ledger.open(ctx, metrics.Registry)
 	if err != nil {
 		return nil, err
 	}

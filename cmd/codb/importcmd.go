@@ -70,7 +70,7 @@ func importBankCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		g, err := importersGate(cmd.Context(), cfg, reader, at)
+		g, err := dialGate(cmd.Context(), cfg, reader, at, importerAccount)
 		if err != nil {
 			return err
 		}
@@ -89,8 +89,9 @@ func importBankCommand() *cobra.Command {
 	return c
 }
 
-// importersGate is the gate at that address, or the published one.
-func importersGate(ctx context.Context, cfg *rest.Config, reader client.Reader, where string) (*gate.Client, error) {
+// dialGate is the gate at that address, or the published one, shown the
+// account's tokens.
+func dialGate(ctx context.Context, cfg *rest.Config, reader client.Reader, where, account string) (*gate.Client, error) {
 	at, err := gateAddress{reader}.find(ctx)
 	if err != nil {
 		return nil, err
@@ -99,7 +100,7 @@ func importersGate(ctx context.Context, cfg *rest.Config, reader client.Reader, 
 	if err := at.reach(ctx); err != nil {
 		return nil, err
 	}
-	token, err := serviceAccountToken(cfg, v1alpha1.SystemNamespace, importerAccount)
+	token, err := serviceAccountToken(cfg, v1alpha1.SystemNamespace, account)
 	if err != nil {
 		return nil, err
 	}

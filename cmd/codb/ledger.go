@@ -6,8 +6,8 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/spf13/pflag"
-	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
 	"github.com/codb-dev/codb/internal/ledger"
 )
@@ -34,17 +34,18 @@ func defaultData() string {
 	return filepath.Join(home, ".local", "state", "codb", "ledger")
 }
 
-// open opens the ledger, in a file unless a database is named.
-func (o *ledgerOptions) open(ctx context.Context) (ledger.Store, error) {
+// open opens the ledger, in a file unless a database is named. The registry may
+// be nil.
+func (o *ledgerOptions) open(ctx context.Context, r prometheus.Registerer) (ledger.Store, error) {
 	at, err := o.database.address()
 	if err != nil {
 		return nil, err
 	}
 	if at != "" {
-		return ledger.OpenDatabase(ctx, at, ledger.DatabaseOptions{Metrics: metrics.Registry})
+		return ledger.OpenDatabase(ctx, at, ledger.DatabaseOptions{Metrics: r})
 	}
 	if err := os.MkdirAll(o.dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make the ledger's folder: %w", err)
 	}
-	return ledger.Open(filepath.Join(o.dir, "contacts.db"), ledger.Options{Metrics: metrics.Registry})
+	return ledger.Open(filepath.Join(o.dir, "contacts.db"), ledger.Options{Metrics: r})
 }

@@ -52,6 +52,7 @@ func (w *permitWorld) Current(ctx context.Context, h gate.Holder) (*gate.Case, e
 		revision string
 		c        v1alpha1.Campaign
 		brand    *v1alpha1.Brand
+		began    time.Time
 	)
 	group, asking := errgroup.WithContext(ctx) // which ends with the group
 	group.Go(func() (err error) {
@@ -59,7 +60,10 @@ func (w *permitWorld) Current(ctx context.Context, h gate.Holder) (*gate.Case, e
 		return err
 	})
 	group.Go(func() error { return w.policiesKnown(asking) })
-	group.Go(func() error { return w.released(asking, h) })
+	group.Go(func() (err error) {
+		began, err = w.released(asking, h)
+		return err
+	})
 	group.Go(func() (err error) {
 		if err := w.campaign(asking, h, &c); err != nil {
 			return err
@@ -70,7 +74,12 @@ func (w *permitWorld) Current(ctx context.Context, h gate.Holder) (*gate.Case, e
 	if err := group.Wait(); err != nil {
 		return nil, err
 	}
-	return w.decided(ctx, h, &c, brand, revision)
+	out, err := w.decided(ctx, h, &c, brand, revision)
+	if err != nil {
+		return nil, err
+	}
+	out.Began = began
+	return out, nil
 }
 
 // policiesKnown waits until the book has every policy that there is.
@@ -92,24 +101,25 @@ func (w *permitWorld) policiesKnown(ctx context.Context) error {
 	}
 }
 
-// released says whether codb let the holder's Job run, and lets it still.
-func (w *permitWorld) released(ctx context.Context, h gate.Holder) error {
+// released says whether codb let the holder's Job run, and lets it still, and
+// since when there is that Job.
+func (w *permitWorld) released(ctx context.Context, h gate.Holder) (began time.Time, err error) {
 	if h.Job == "" {
-		return nil // the gate itself asks, about permits that are out
+		return time.Time{}, nil // the gate itself asks, about permits that are out
 	}
 	var job batchv1.Job
 	if err := w.read(ctx, types.NamespacedName{Namespace: h.Campaign.Namespace, Name: h.Job}, &job); err != nil {
-		return err
+		return time.Time{}, err
 	}
 	switch {
 	case string(job.UID) != h.Campaign.Job || job.Labels[v1alpha1.LabelCampaign] != h.Campaign.Name:
-		return fmt.Errorf("%w: the pod's Job is gone", gate.ErrForbidden)
+		return time.Time{}, fmt.Errorf("%w: the pod's Job is gone", gate.ErrForbidden)
 	case job.Annotations[v1alpha1.AnnotationDecision] == "" || job.Annotations[v1alpha1.AnnotationPolicyDigest] == "":
-		return fmt.Errorf("%w: the Job was not released by codb", gate.ErrForbidden)
+		return time.Time{}, fmt.Errorf("%w: the Job was not released by codb", gate.ErrForbidden)
 	case ptr.Deref(job.Spec.Suspend, false) || job.DeletionTimestamp != nil:
-		return fmt.Errorf("%w: the Job is suspended or on its way out", gate.ErrForbidden)
+		return time.Time{}, fmt.Errorf("%w: the Job is suspended or on its way out", gate.ErrForbidden)
 	}
-	return nil
+	return job.CreationTimestamp.Time, nil
 }
 
 func (w *permitWorld) campaign(ctx context.Context, h gate.Holder, c *v1alpha1.Campaign) error {

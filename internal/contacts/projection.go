@@ -35,6 +35,7 @@ type Projection struct {
 	shapes  table[shape]
 	runs    table[Run]
 
+	restorations
 	done    map[uint32]*Progress // by run
 	changes feed.Log
 	moved   chan struct{} // closed and replaced when ledger or applied changes
@@ -82,6 +83,7 @@ func (p *Projection) clear() {
 	p.ledger, p.applied, p.entries = "", 0, 0
 	p.people = map[string][]entry{}
 	p.shapes, p.runs, p.done = newTable[shape](), newTable[Run](), map[uint32]*Progress{}
+	p.restorations = restorations{open: map[string]restoration{}}
 }
 
 // Reset forgets everything; the next page must be the first one.
@@ -146,6 +148,9 @@ func (p *Projection) check(page *Page) error {
 }
 
 func (p *Projection) add(r *Record) {
+	if p.happened(r) {
+		return
+	}
 	run := p.runs.index(r.Campaign.Run())
 	if r.Campaign.Job != "" {
 		p.progress(run).add(r)

@@ -58,6 +58,13 @@ const (
 	Converted Event = "Converted"
 	// Replied: the customer answered.
 	Replied Event = "Replied"
+
+	// Restored: the ledger was brought back from a backup. Until is when that was
+	// made: what happened since is not known.
+	Restored Event = "Restored"
+	// Vouched: somebody has made sure that nothing of that is missing. Its key
+	// names the restoration.
+	Vouched Event = "Vouched"
 )
 
 // Contact says whether the record is a contact, which is what caps count.
@@ -121,14 +128,16 @@ type Record struct {
 	ConsentRevision string `json:"consentRevision,omitempty"`
 	// Until is when a permit that was drawn expires, when a message of one that
 	// was redeemed must be handed over, or when somebody held may be asked about
-	// again. Absent: unknown, or no such record.
+	// again. Of a ledger that was restored, when its backup was made. Absent:
+	// unknown, or no such record.
 	Until time.Time `json:"until,omitzero"`
 	// Reasons are the codes of why the customer was refused or held, or a permit
 	// voided; sorted.
 	Reasons []string `json:"reasons,omitempty"`
 	// Pod is the UID of the pod that drew the permit. Absent: no permit.
 	Pod string `json:"pod,omitempty"`
-	// Detail is what the sender said of an outcome; it never has an address.
+	// Detail is what the sender said of an outcome, or why somebody vouched; it
+	// never has an address.
 	Detail string `json:"detail,omitempty"`
 }
 

@@ -52,6 +52,7 @@ var (
 	events = []Event{
 		Sent, Released, HardBounce, Complaint, Unsubscribe, Purchase, Inquiry,
 		Drawn, Redeemed, Expired, Voided, Returned, Refused, Held, Failed, SoftBounce, Converted, Replied,
+		Restored, Vouched,
 	}
 	// classes and channels are the API's enumerations; its schema is checked
 	// against them by a test.
@@ -84,13 +85,21 @@ func validate(r *Record, now time.Time) *FieldError {
 	if r.Sequence != 0 {
 		return &FieldError{"sequence", fmt.Sprint(r.Sequence), "leave it out: the ledger assigns it"}
 	}
-	for _, check := range []func() *FieldError{
+	checks := []func() *FieldError{
 		func() *FieldError { return secret("key", r.Key, token, 128, "1 to 128 of A-Z, a-z, 0-9 and ._:/=-") },
 		func() *FieldError {
 			return secret("principal", r.Principal, dnsLabel, 63, "the name of a CustomerConsent: at most 63 of a-z, 0-9 and -")
 		},
 		func() *FieldError { return instant(r.At, now) },
 		func() *FieldError { return oneOf("event", r.Event, events) },
+		func() *FieldError {
+			return secret("detail", cmp.Or(r.Detail, "-"), detail, 128, "at most 128 characters of ASCII, and no address")
+		},
+	}
+	if r.Event == Restored || r.Event == Vouched {
+		return first(append(checks, func() *FieldError { return ofLedger(r) }))
+	}
+	return first(append(checks,
 		func() *FieldError { return matches("brand", r.Brand, dnsLabel, "the name of a Brand") },
 		func() *FieldError {
 			return optional("purpose", r.Purpose, term, 63, "at most 63 letters and digits, beginning with a capital")
@@ -109,10 +118,11 @@ func validate(r *Record, now time.Time) *FieldError {
 		},
 		func() *FieldError { return reasons(r.Reasons) },
 		func() *FieldError { return optional("pod", r.Pod, token, 63, "the pod's metadata.uid") },
-		func() *FieldError {
-			return secret("detail", cmp.Or(r.Detail, "-"), detail, 128, "at most 128 characters of ASCII, and no address")
-		},
-	} {
+	))
+}
+
+func first(checks []func() *FieldError) *FieldError {
+	for _, check := range checks {
 		if e := check(); e != nil {
 			return e
 		}

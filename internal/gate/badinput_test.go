@@ -77,6 +77,8 @@ func TestBadInput(t *testing.T) {
 		"AStateWithoutPermit":  post(422, "records[0].state", with("state", "Drawn")),
 		"SomebodysPermit":      post(422, "records[0].permit", with("permit", "p-1")),
 		"ADraw":                post(422, "records[0].permit", with("event", "Drawn")),
+		"ARestoration":         post(422, "records[0].event", with("event", "Restored")),
+		"AWordOnThat":          post(422, "records[0].event", with("event", "Vouched")),
 		"ARefusal":             post(422, "records[0].permit", with("event", "Refused")),
 		"AShortDigest":         post(422, "records[0].policyDigest", with("policyDigest", "sha256:12")),
 		"ALongRevision":        post(422, "records[0].consentRevision", with("consentRevision", strings.Repeat("r", 129))),

@@ -281,6 +281,15 @@ func (c *Client) Fence(ctx context.Context, p *contacts.Projection) (contacts.Po
 	}
 }
 
+// After returns up to limit records that follow the sequence, in order.
+func (c *Client) After(ctx context.Context, sequence uint64, limit int) (page contacts.Page, err error) {
+	err = c.retry(ctx, func(ctx context.Context) (err error) {
+		page, err = c.page(ctx, sequence, limit, 0)
+		return err
+	})
+	return page, err
+}
+
 func (c *Client) page(ctx context.Context, after uint64, limit int, wait time.Duration) (contacts.Page, error) {
 	q := url.Values{
 		"after": {strconv.FormatUint(after, 10)}, "limit": {strconv.Itoa(limit)}, "wait": {wait.String()},

@@ -40,8 +40,12 @@ func (s *Server) appendContacts(w http.ResponseWriter, r *http.Request) error {
 		return invalid("records", "", "send at least one")
 	}
 	for i := range req.Records {
-		if r := &req.Records[i]; r.Permit != "" || r.Event == contacts.Refused || r.Event == contacts.Held {
+		r := &req.Records[i]
+		if r.Permit != "" || r.Event == contacts.Refused || r.Event == contacts.Held {
 			return invalid(fmt.Sprintf("records[%d].permit", i), "", "leave permits, Refused and Held out: the gate alone writes them")
+		}
+		if r.Event == contacts.Restored || r.Event == contacts.Vouched {
+			return invalid(fmt.Sprintf("records[%d].event", i), string(r.Event), "leave it out: codb ledger alone writes it")
 		}
 	}
 	results, err := s.append(ctx, &req)

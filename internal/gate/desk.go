@@ -46,6 +46,8 @@ type Case struct {
 	PerMinute int
 	// Refusal says why nobody at all is contacted now; nil: each is asked about.
 	Refusal *decision.Reason
+	// Began is when the run did. Zero: unknown.
+	Began time.Time
 }
 
 // World says what is true right now.
@@ -161,6 +163,19 @@ func (d *Desk) append(ctx context.Context, records []contacts.Record, seen uint6
 	}
 	_, err = d.advance(ctx)
 	return moved, err
+}
+
+// whole says whether the ledger has all that happened. One that was restored from
+// a backup has not until somebody vouches for it; and what a run did that began
+// before, it may never have.
+func (d *Desk) whole(c *Case) error {
+	if err := d.past.Gap(); err != nil {
+		return err
+	}
+	if at := d.past.Restored(); !c.Began.IsZero() && c.Began.Before(at) {
+		return fmt.Errorf("%w: the run began before the ledger was restored, and whom it contacted is not known; delete its Job", ErrForbidden)
+	}
+	return nil
 }
 
 // key of a record: new each time, so that two desks that write at once meet in

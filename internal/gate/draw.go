@@ -112,6 +112,9 @@ func (d *Desk) drawOnce(ctx context.Context, h Holder, most int) (*Drawn, error)
 	if _, err := d.advance(ctx); err != nil {
 		return nil, err
 	}
+	if err := d.whole(c); err != nil {
+		return nil, err
+	}
 	if q.key != c.Key {
 		q.begin(c.Key, d)
 	}

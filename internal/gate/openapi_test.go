@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"sigs.k8s.io/yaml"
@@ -122,6 +123,13 @@ func TestTheDescriptionsWordsAreTaken(t *testing.T) {
 
 // eventful is a record of any event, with the permit that some have.
 func eventful(e contacts.Event) contacts.Record {
+	switch r := contacts.Restore("b-1", noon, noon); e {
+	case contacts.Restored:
+		return r
+	case contacts.Vouched:
+		r.Event, r.Until, r.Detail = e, time.Time{}, "nothing is missing"
+		return r
+	}
 	r := sent(1, "c-1")
 	r.Event = e
 	state, of := map[contacts.Event]contacts.State{

@@ -189,6 +189,8 @@ func (s *Server) permitProblem(err error, h Holder) error {
 		return busy()
 	case errors.Is(err, contacts.ErrFull):
 		return err
+	case errors.Is(err, contacts.ErrGap):
+		return unavailable(err.Error(), "nobody is contacted until somebody vouches for what happened meanwhile; send the same request again then")
 	}
 	s.log.Error(err, "permits can't be given", "namespace", h.Campaign.Namespace, "campaign", h.Campaign.Name)
 	return unavailable("nobody knows for sure who may be contacted now", "send the same request again; nobody is contacted until then")

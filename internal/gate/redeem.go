@@ -62,6 +62,9 @@ func (d *Desk) redeemOnce(ctx context.Context, c *Case, h Holder, open map[strin
 	if err != nil {
 		return err
 	}
+	if err := d.whole(c); err != nil {
+		return err
+	}
 	var permits []permit.Permit
 	for id, i := range open {
 		p, answer := d.find(id, h)

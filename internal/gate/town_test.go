@@ -38,6 +38,7 @@ type town struct {
 	audience v1alpha1.Audience
 	asked    int
 	pace     int
+	began    map[string]time.Time // by campaign
 }
 
 func newTown(people ...string) *town {
@@ -94,7 +95,7 @@ func (w *town) Current(_ context.Context, of Holder) (*Case, error) {
 			Facts:           decision.Campaign{Namespace: "acme-shop", Name: of.Campaign.Name, Brand: "acme", Purpose: "Marketing", PurposeClass: "Marketing", Channel: "Email"},
 			ConsentRevision: "r-1",
 		},
-		Audience: &w.audience, Judge: w, Key: w.key, Refusal: w.refusal, PerMinute: w.pace,
+		Audience: &w.audience, Judge: w, Key: w.key, Refusal: w.refusal, PerMinute: w.pace, Began: w.began[of.Campaign.Name],
 	}, nil
 }
 

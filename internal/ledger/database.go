@@ -96,6 +96,19 @@ func inLedger(err error) error {
 // ID implements Store.
 func (d *Database) ID() string { return d.id }
 
+// Renew implements Renewing. This store is broken then, like all others that
+// have the ledger open.
+func (d *Database) Renew(ctx context.Context) error {
+	id := rand.Text()
+	if err := d.db.Retry(ctx, func(ctx context.Context) error {
+		_, err := d.db.Exec(ctx, `UPDATE codb_ledger SET id = $1`, id)
+		return err
+	}); err != nil {
+		return fmt.Errorf("give the ledger another id: %w", inLedger(err))
+	}
+	return nil
+}
+
 // Close implements Store.
 func (d *Database) Close() error {
 	d.close.Do(func() {

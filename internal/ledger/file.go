@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"context"
 	"crypto/rand"
 	"encoding/binary"
 	"errors"
@@ -164,6 +165,19 @@ func (f *File) load(tx *bolt.Tx) error {
 
 // ID implements Store.
 func (f *File) ID() string { return f.id }
+
+// Renew implements Renewing. Nobody else has the file open.
+func (f *File) Renew(context.Context) error {
+	id := rand.Text()
+	err := guard(func() error {
+		return f.db.Update(func(tx *bolt.Tx) error { return tx.Bucket(bucketMeta).Put(keyID, []byte(id)) })
+	})
+	if err != nil {
+		return fmt.Errorf("give ledger %s another id: %w", f.path, err)
+	}
+	f.id = id
+	return nil
+}
 
 // Close implements Store.
 func (f *File) Close() error {
