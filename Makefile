@@ -22,8 +22,13 @@ test: ## all tests: pure, Rego, samples, and on a real apiserver; race detector 
 	@hack/test.sh
 
 .PHONY: build
-build: ## build bin/codb
-	go build -trimpath -o bin/codb ./cmd/codb
+build: ## build bin/codb and bin/kubectl-codb
+	go build -trimpath -o bin/ ./cmd/codb ./cmd/kubectl-codb
+
+.PHONY: plugin
+plugin: ## install kubectl's plugin: kubectl codb consent
+	go install -trimpath ./cmd/kubectl-codb
+	@command -v kubectl-codb >/dev/null || echo "kubectl finds it once $$(go env GOPATH)/bin is on the PATH"
 
 .PHONY: image
 image: ## build the image as dist/codb.tar, with its bill of materials, without Docker; prints its digest

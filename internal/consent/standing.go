@@ -169,6 +169,21 @@ func (a answer) at(t time.Time) string {
 	return StateExpired
 }
 
+// StateAt is what one answer amounts to at the instant at, and when that
+// changes by itself; zero: never.
+func StateAt(spec *v1alpha1.CustomerConsentSpec, r *v1alpha1.Relationship, g *v1alpha1.Grant, at time.Time) (state string, until time.Time) {
+	if spec.OptOut != nil {
+		return StateWithdrawn, until
+	}
+	a := answerOf(r, g)
+	for _, edge := range []time.Time{a.from, a.to} {
+		if a.fixed == "" && edge.After(at) && (until.IsZero() || edge.Before(until)) {
+			until = edge
+		}
+	}
+	return a.at(at), until
+}
+
 // answerOf reads a grant. An objection to its purpose withdraws it, and only
 // what is known to be given is given.
 func answerOf(r *v1alpha1.Relationship, g *v1alpha1.Grant) answer {

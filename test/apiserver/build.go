@@ -8,7 +8,8 @@ import (
 	"path/filepath"
 )
 
-// BuildCodb builds codb into the folder and returns the program's path. It looks
+// BuildCodb builds codb and kubectl's plugin into the folder and returns codb's
+// path. It looks
 // at every source file itself: go test knows only what the test looked at, and
 // would take its result from the cache after codb has changed.
 func BuildCodb(dir string) (string, error) {
@@ -29,7 +30,7 @@ func BuildCodb(dir string) (string, error) {
 		}
 	}
 	path := filepath.Join(dir, "codb")
-	if out, err := exec.Command("go", "build", "-o", path, "github.com/codb-dev/codb/cmd/codb").CombinedOutput(); err != nil {
+	if out, err := exec.Command("go", "build", "-o", dir+"/", "github.com/codb-dev/codb/cmd/codb", "github.com/codb-dev/codb/cmd/kubectl-codb").CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build codb: %w\n%s", err, out)
 	}
 	return path, nil

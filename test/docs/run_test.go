@@ -131,7 +131,7 @@ func (w *terminal) start(t *testing.T, p *Page, s *Step) {
 var errors = regexp.MustCompile(`(?m)^(Error from server|error:|codb:|The \w+ "[^"]+" is invalid|no$)`)
 
 // reads says that a command can be typed again: it looks, or waits.
-var reads = regexp.MustCompile(`^(kubectl( -n \S+)?( -A)? (get|describe|wait|auth|events|logs|top) |curl |codb install --policy)`)
+var reads = regexp.MustCompile(`^(kubectl codb consent (get|list)|kubectl( -n \S+)?( -A)? (get|describe|wait|auth|events|logs|top) |curl |codb install --policy)`)
 
 // patience is how long the world may take to be as a page shows it.
 const patience = 60 * time.Second
