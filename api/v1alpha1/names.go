@@ -77,6 +77,8 @@ const (
 
 	// VerbExempt on campaignpolicies allows taking a namespace out of scope.
 	VerbExempt = "exempt"
+	// VerbReport on brands allows telling the gate what customers did elsewhere.
+	VerbReport = "report"
 	// VerbErase on customerconsents allows deleting a consent.
 	VerbErase = "erase"
 )

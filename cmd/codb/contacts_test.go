@@ -20,7 +20,7 @@ import (
 // everybody is an authenticator that lets everybody in.
 type everybody struct{}
 
-func (everybody) Admit(context.Context, string, string) (string, error) { return "operator", nil }
+func (everybody) Admit(context.Context, string, gate.Access) (string, error) { return "operator", nil }
 
 // followers returns what makes operators that follow one ledger.
 func followers(t *testing.T, store ledger.Store, now time.Time, change ...func(*gate.ClientOptions)) func() past {

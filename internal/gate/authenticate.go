@@ -26,11 +26,19 @@ var (
 	ErrForbidden = errors.New("forbidden")
 )
 
-// Authenticator says whose token it is, and whether they may do verb to
-// contacts. The user is told with ErrForbidden too. Any error but
-// ErrUnauthenticated and ErrForbidden means that nobody knows.
+// Access is what somebody asks to do.
+type Access struct {
+	// Verb to do. Empty: nothing, but they must be known.
+	Verb string
+	// Brand to do it to. Empty: contacts.
+	Brand string
+}
+
+// Authenticator says whose token it is, and whether they have the access. The
+// user is told with ErrForbidden too. Any error but ErrUnauthenticated and
+// ErrForbidden means that nobody knows.
 type Authenticator interface {
-	Admit(ctx context.Context, token, verb string) (user string, err error)
+	Admit(ctx context.Context, token string, to Access) (user string, err error)
 }
 
 const (
@@ -72,12 +80,12 @@ func NewCluster(c *rest.Config, customersNamespace string) (*Cluster, error) {
 
 type question struct {
 	token [sha256.Size]byte
-	verb  string
+	to    Access
 }
 
 // Admit implements Authenticator.
-func (c *Cluster) Admit(ctx context.Context, token, verb string) (string, error) {
-	q := question{token: sha256.Sum256([]byte(token)), verb: verb}
+func (c *Cluster) Admit(ctx context.Context, token string, to Access) (string, error) {
+	q := question{token: sha256.Sum256([]byte(token)), to: to}
 	if user, ok := c.yes.Get(q); ok {
 		return user.(string), nil
 	}
@@ -87,7 +95,7 @@ func (c *Cluster) Admit(ctx context.Context, token, verb string) (string, error)
 	if err != nil {
 		return "", err
 	}
-	if err := c.may(ctx, user, verb); err != nil {
+	if err := c.may(ctx, user, to); err != nil {
 		return user.Username, err
 	}
 	c.yes.Add(q, user.Username, believed)
@@ -109,7 +117,14 @@ func review(ctx context.Context, tokens reviewer[*authenticationv1.TokenReview],
 	return &r.Status.User, nil
 }
 
-func (c *Cluster) may(ctx context.Context, user *authenticationv1.UserInfo, verb string) error {
+func (c *Cluster) may(ctx context.Context, user *authenticationv1.UserInfo, to Access) error {
+	if to.Verb == "" {
+		return nil
+	}
+	on := authorizationv1.ResourceAttributes{Group: v1alpha1.Group, Resource: "contacts", Namespace: c.namespace, Verb: to.Verb}
+	if to.Brand != "" {
+		on.Resource, on.Namespace, on.Name = "brands", "", to.Brand
+	}
 	extra := make(map[string]authorizationv1.ExtraValue, len(user.Extra))
 	for k, v := range user.Extra {
 		extra[k] = authorizationv1.ExtraValue(v)
@@ -117,13 +132,11 @@ func (c *Cluster) may(ctx context.Context, user *authenticationv1.UserInfo, verb
 	r, err := c.access.Create(ctx, &authorizationv1.SubjectAccessReview{
 		Spec: authorizationv1.SubjectAccessReviewSpec{
 			User: user.Username, UID: user.UID, Groups: user.Groups, Extra: extra,
-			ResourceAttributes: &authorizationv1.ResourceAttributes{
-				Group: v1alpha1.Group, Resource: "contacts", Namespace: c.namespace, Verb: verb,
-			},
+			ResourceAttributes: &on,
 		},
 	}, metav1.CreateOptions{})
 	if err != nil {
-		return fmt.Errorf("review access to contacts: %w", err)
+		return fmt.Errorf("review access to %s: %w", on.Resource, err)
 	}
 	if !r.Status.Allowed || r.Status.Denied {
 		return ErrForbidden

@@ -66,7 +66,7 @@ func TestWhatTheClusterSays(t *testing.T) {
 				}),
 				namespace: "codb-customers", yes: cache.NewLRUExpireCache(8),
 			}
-			user, err := c.Admit(t.Context(), "t", "list")
+			user, err := c.Admit(t.Context(), "t", Access{Verb: "list"})
 			if !errors.Is(err, tc.want) || user != tc.wantUser {
 				t.Errorf("got %q, %v; want %q, %v", user, err, tc.wantUser, tc.want)
 			}
@@ -101,7 +101,7 @@ func TestAYesIsBelievedForAWhileAndANoNever(t *testing.T) {
 	}
 	admit := func(token, verb string, wantAsked int, want error) {
 		t.Helper()
-		if _, err := c.Admit(t.Context(), token, verb); !errors.Is(err, want) || asked != wantAsked {
+		if _, err := c.Admit(t.Context(), token, Access{Verb: verb}); !errors.Is(err, want) || asked != wantAsked {
 			t.Errorf("%s may %s: %v after %d reviews, want %v after %d", token, verb, err, asked, want, wantAsked)
 		}
 	}

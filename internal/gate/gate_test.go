@@ -34,7 +34,7 @@ func sent(n int, principal string) contacts.Record {
 // askers is an Authenticator for tests: token to what becomes of it.
 type askers map[string]error
 
-func (a askers) Admit(_ context.Context, token, verb string) (string, error) {
+func (a askers) Admit(_ context.Context, token string, to Access) (string, error) {
 	user, can, _ := strings.Cut(token, ":")
 	err, known := a[user]
 	if user == "customer" { // their name has their id
@@ -43,7 +43,7 @@ func (a askers) Admit(_ context.Context, token, verb string) (string, error) {
 	switch {
 	case !known:
 		return "", ErrUnauthenticated
-	case err == nil && can != "" && can != verb:
+	case err == nil && can != "" && to.Verb != "" && can != to.Verb+to.Brand:
 		return user, ErrForbidden
 	}
 	return user, err
@@ -94,7 +94,7 @@ func houseAt(t testing.TB, path, address string, maxBytes int64) *house {
 	}
 	h := &house{t: t, ledger: f, logs: &logs{}, left: make(chan error, 1)}
 	h.server = NewServer(ServerOptions{
-		Ledger: f, Log: funcr.New(h.logs.write, funcr.Options{Verbosity: 9}),
+		Ledger: f, Clock: func() time.Time { return noon }, Log: funcr.New(h.logs.write, funcr.Options{Verbosity: 9}),
 		Authenticator: askers{"operator": nil, "nobody": ErrForbidden, "customer": ErrForbidden, "lost": errors.New("no route to host")},
 	})
 	ctx, cancel := context.WithCancel(context.Background())

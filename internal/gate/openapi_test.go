@@ -61,7 +61,7 @@ func TestTheDescriptionHasEveryRouteAndNoOther(t *testing.T) {
 	for _, r := range routes {
 		served = append(served, r.method+" "+r.path)
 		op := doc.Paths[r.path][strings.ToLower(r.method)]
-		if open := op.Security != nil && len(*op.Security) == 0; open != (r.verb == "" && r.permits == nil) {
+		if open := op.Security != nil && len(*op.Security) == 0; open != (r.verb == "" && !r.known && r.permits == nil) {
 			t.Errorf("%s %s: described as open to everybody: %v", r.method, r.path, open)
 		}
 	}
@@ -75,7 +75,7 @@ func TestTheDescriptionHasEveryRouteAndNoOther(t *testing.T) {
 func TestTheDescriptionHasEveryFieldAndNoOther(t *testing.T) {
 	doc := readOpenAPI(t)
 	for name, v := range map[string]any{
-		"AppendRequest": appendRequest{}, "AppendResponse": appendResponse{}, "PrincipalResponse": principalResponse{},
+		"AppendRequest": appendRequest{}, "EventsRequest": eventsRequest{}, "Event": event{}, "AppendResponse": appendResponse{}, "PrincipalResponse": principalResponse{},
 		"DrawRequest": drawRequest{}, "DrawResponse": Drawn{}, "Permit": DrawnPermit{}, "RedeemRequest": redeemRequest{},
 		"RedeemResponse": redeemResponse{}, "Redeemed": Redeemed{}, "Reason": RefusedReason{}, "ReportRequest": reportRequest{},
 		"Outcome": Outcome{}, "ReportResponse": reportResponse{}, "Reported": Reported{},

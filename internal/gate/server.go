@@ -36,6 +36,8 @@ type Ledger interface {
 type ServerOptions struct {
 	Ledger        Ledger
 	Authenticator Authenticator
+	// Clock tells the time. Nil: the system's.
+	Clock func() time.Time
 	// Log takes who was refused, and what failed.
 	Log logr.Logger
 	// Metrics takes the server's metrics. Nil: none.
@@ -48,6 +50,7 @@ type Server struct {
 	auth    Authenticator
 	pods    Pods
 	desk    *Desk
+	clock   func() time.Time
 	log     logr.Logger
 	metrics *serverMetrics
 	mux     *http.ServeMux
@@ -73,8 +76,10 @@ const (
 // route is one operation of the API.
 type route struct {
 	method, path string
-	// verb on contacts that the caller needs; empty: anybody may ask.
+	// verb on contacts that the caller needs; empty: anybody may ask, or anybody
+	// who is known.
 	verb   string
+	known  bool
 	handle func(*Server, http.ResponseWriter, *http.Request) error
 	// permits answers a pod of a campaign instead; there is no verb then.
 	permits func(*Server, http.ResponseWriter, *http.Request, Holder) error
@@ -84,6 +89,7 @@ var routes = []route{
 	{method: http.MethodPost, path: "/v1/contacts", verb: "create", handle: (*Server).appendContacts},
 	{method: http.MethodGet, path: "/v1/contacts", verb: "list", handle: (*Server).feed},
 	{method: http.MethodGet, path: "/v1/contacts/{principal}", verb: "list", handle: (*Server).ofPrincipal},
+	{method: http.MethodPost, path: "/v1/events", known: true, handle: (*Server).events},
 	{method: http.MethodPost, path: "/v1/permits/draw", permits: (*Server).draw},
 	{method: http.MethodPost, path: "/v1/permits/redeem", permits: (*Server).redeem},
 	{method: http.MethodPost, path: "/v1/permits/report", permits: (*Server).report},
@@ -95,9 +101,12 @@ var routes = []route{
 // NewServer makes a server that is not listening yet.
 func NewServer(o ServerOptions) *Server {
 	s := &Server{
-		ledger: o.Ledger, auth: o.Authenticator, log: o.Log, metrics: newServerMetrics(o.Metrics),
+		ledger: o.Ledger, auth: o.Authenticator, clock: o.Clock, log: o.Log, metrics: newServerMetrics(o.Metrics),
 		mux: http.NewServeMux(), appends: make(chan struct{}, maxAppends), draining: make(chan struct{}),
 		draws: make(chan struct{}, maxDraws), redeems: make(chan struct{}, maxRedeems),
+	}
+	if s.clock == nil {
+		s.clock = time.Now
 	}
 	allowed := map[string][]string{}
 	for _, r := range routes {
@@ -189,8 +198,10 @@ func (s *Server) refuse(w http.ResponseWriter, route string, p *Problem) {
 // dispatch answers whoever may ask.
 func (s *Server) dispatch(rt route, w http.ResponseWriter, r *http.Request) error {
 	if rt.permits == nil {
-		if err := s.admit(rt, r); err != nil {
-			return err
+		if rt.verb != "" || rt.known {
+			if err := s.admit(rt.method+" "+rt.path, r, Access{Verb: rt.verb}); err != nil {
+				return err
+			}
 		}
 		return rt.handle(s, w, r)
 	}
@@ -213,16 +224,13 @@ func bearer(r *http.Request) string {
 }
 
 // admit finds out who asks, and whether they may.
-func (s *Server) admit(rt route, r *http.Request) error {
-	if rt.verb == "" {
-		return nil
-	}
+func (s *Server) admit(route string, r *http.Request, to Access) error {
 	var user string
 	err := ErrUnauthenticated
 	if token := bearer(r); token != "" {
-		user, err = s.auth.Admit(r.Context(), token, rt.verb)
+		user, err = s.auth.Admit(r.Context(), token, to)
 	}
-	audit := s.log.WithValues("route", rt.method+" "+rt.path, "verb", rt.verb, "user", unnamed(user), "remote", remoteHost(r))
+	audit := s.log.WithValues("route", route, "verb", to.Verb, "brand", shorten(to.Brand), "user", unnamed(user), "remote", remoteHost(r))
 	switch {
 	case err == nil:
 		return nil
@@ -233,11 +241,18 @@ func (s *Server) admit(rt route, r *http.Request) error {
 	case errors.Is(err, ErrForbidden):
 		s.metrics.refusals.WithLabelValues("forbidden").Inc()
 		audit.Info("request refused", "reason", "forbidden")
-		return &Problem{Type: ProblemForbidden, Title: "Not allowed", Status: http.StatusForbidden, Remedy: "ask for a Role with verb " + rt.verb + " on contacts of " + v1alpha1.Group + " in the customers' namespace"}
+		return &Problem{Type: ProblemForbidden, Title: "Not allowed", Status: http.StatusForbidden, Remedy: to.remedy()}
 	}
 	s.metrics.refusals.WithLabelValues("unknown").Inc()
 	audit.Error(err, "request refused", "reason", "unknown")
 	return unavailable("the cluster could not be asked who you are", "send the same request again")
+}
+
+func (to Access) remedy() string {
+	if to.Brand != "" {
+		return "ask for a ClusterRole with verb " + to.Verb + " on the brand, of brands of " + v1alpha1.Group
+	}
+	return "ask for a Role with verb " + to.Verb + " on contacts of " + v1alpha1.Group + " in the customers' namespace"
 }
 
 func unauthenticated() *Problem {

@@ -39,6 +39,7 @@ type town struct {
 	asked    int
 	pace     int
 	began    map[string]time.Time // by campaign
+	suppress bool                 // after any event
 }
 
 func newTown(people ...string) *town {
@@ -134,6 +135,9 @@ func (w *town) Judge(_ context.Context, q decision.Question) ([]decision.Answer,
 	for i, s := range q.Subjects {
 		if s.Person.OptOut != nil {
 			out[i].Reasons = append(out[i].Reasons, decision.Reason{Code: "OptedOut", Verdict: v1alpha1.VerdictDeny, Message: "opted out"})
+		}
+		if w.suppress && len(s.Contacts.Events) > 0 {
+			out[i].Reasons = append(out[i].Reasons, decision.Reason{Code: "Suppressed", Verdict: v1alpha1.VerdictDeny, Message: "suppressed"})
 		}
 		if s.Person.Pause != nil && q.Now.Before(w.until) {
 			out[i].Reasons = append(out[i].Reasons, decision.Reason{Code: "Paused", Verdict: v1alpha1.VerdictHold, Until: w.until})

@@ -51,6 +51,8 @@ marketer is bound in. test/roles asks a real apiserver about every cell, and wri
   need. An auditor sees counts and reasons in decisions, and asks about one person with a ConsentReview.
 - **Customers write their own consent and no other**, and read none through this API: RBAC can't keep a reader to one
   object whose name it does not know. The portal reads for them.
+- **` + "`report`" + ` on brands** lets a shop or a CRM tell the gate [what customers did](events.md), brand by brand. No role has it:
+  make one for each system.
 - **` + "`erase`" + ` on customerconsents** is asked for besides ` + "`delete`" + `: deleting a consent forgets a refusal.
 - **` + "`exempt`" + ` on campaignpolicies** is asked for when a namespace leaves enforcement or is deleted.
 - **Whoever administers ` + "`codb-system`" + ` is codb**: Kubernetes' own roles ` + "`edit`" + ` and ` + "`admin`" + ` there may

@@ -78,7 +78,7 @@ var words = map[string][]string{
 	"-":      {},
 }
 
-var verbs = []string{"get", "list", "watch", "create", "update", "patch", "delete", "deletecollection", v1alpha1.VerbExempt, v1alpha1.VerbErase}
+var verbs = []string{"get", "list", "watch", "create", "update", "patch", "delete", "deletecollection", v1alpha1.VerbExempt, v1alpha1.VerbErase, v1alpha1.VerbReport}
 
 // right is a row of the table: what each role may do, in the order of roles.
 type right struct {
