@@ -59,10 +59,16 @@ type Values struct {
 	// that have its queue label once codb has released them. Empty: such Jobs
 	// are refused, since nobody could start them.
 	Kueue string
+	// Elsewhere says that consents are in a database: the apiserver refuses them.
+	Elsewhere bool
 }
 
-// noKueue is what stands in the manifests where nobody is Kueue.
-const noKueue = "  - name: kueue\n    expression: \"''\"\n"
+const (
+	// noKueue is what stands in the manifests where nobody is Kueue.
+	noKueue = "  - name: kueue\n    expression: \"''\"\n"
+	// here is what stands where consents are custom resources.
+	here = "  - name: elsewhere # consents are in a database\n    expression: \"false\"\n"
+)
 
 var serviceAccount = regexp.MustCompile(`^system:serviceaccount:[a-z0-9-]+:[a-z0-9.-]+$`)
 
@@ -107,6 +113,9 @@ func read(v Values, path string) ([]*unstructured.Unstructured, error) {
 	}
 	if v.Kueue != "" {
 		raw = bytes.ReplaceAll(raw, []byte(noKueue), []byte(strings.Replace(noKueue, "''", "'"+v.Kueue+"'", 1)))
+	}
+	if v.Elsewhere {
+		raw = bytes.ReplaceAll(raw, []byte(here), []byte(strings.Replace(here, "false", "true", 1)))
 	}
 	var objects []*unstructured.Unstructured
 	for decoder := yaml.NewYAMLOrJSONDecoder(bytes.NewReader(raw), 4096); ; {

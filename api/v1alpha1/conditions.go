@@ -50,6 +50,9 @@ const (
 	// ReasonGateUnreachable: the contact ledger can't be read; caps are unknown,
 	// so nothing is released.
 	ReasonGateUnreachable = "GateUnreachable"
+	// ReasonConsentsUnreachable: the database that keeps customers' consents can't
+	// be read; nobody knows who withdrew, so nothing is released.
+	ReasonConsentsUnreachable = "ConsentsUnreachable"
 	// ReasonNotAdmitted: codb's admission policies are not in force yet; nothing
 	// is released.
 	ReasonNotAdmitted = "NotAdmitted"

@@ -58,7 +58,7 @@ func assemble(ctx context.Context, mgr manager.Manager, cfg *rest.Config, o oper
 			return err
 		}
 	}
-	shipped, err := config.Objects(config.Values{Kueue: o.kueue}, config.Admission, config.Mutation)
+	shipped, err := config.Objects(config.Values{Kueue: o.kueue, Elsewhere: o.consents.elsewhere()}, config.Admission, config.Mutation)
 	if err != nil {
 		return err
 	}

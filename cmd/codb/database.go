@@ -24,6 +24,9 @@ func (o *databaseOptions) register(f *pflag.FlagSet, flag, usage string) {
 	f.StringVar(&o.file, flag+"-file", "", "file that holds such an address, password and all")
 }
 
+// named says that there is to be one.
+func (o *databaseOptions) named() bool { return o.given != "" || o.file != "" }
+
 // address is the database's; empty: there is none. No error repeats it.
 func (o *databaseOptions) address() (string, error) {
 	switch {

@@ -44,7 +44,7 @@ func newDeciding(ctx context.Context, mgr manager.Manager, sandboxes int, consen
 	}
 	return d, mgr.AddReadyzCheck("consents", func(*http.Request) error {
 		if !d.consents.Synced() {
-			return fmt.Errorf("consents are still arriving")
+			return unready(d.consents)
 		}
 		return nil
 	})

@@ -20,6 +20,7 @@ import (
 	"github.com/codb-dev/codb/api/v1alpha1"
 	"github.com/codb-dev/codb/controllers/campaignpolicy"
 	"github.com/codb-dev/codb/internal/certificate"
+	"github.com/codb-dev/codb/internal/consentstore"
 	"github.com/codb-dev/codb/internal/gate"
 	"github.com/codb-dev/codb/internal/ledger"
 )
@@ -146,7 +147,8 @@ func assembleGate(ctx context.Context, mgr manager.Manager, cfg *rest.Config, g 
 type servedGate struct {
 	store    ledger.Store
 	server   *gate.Server
-	desk     *gate.Desk // nil: it gives no permits
+	desk     *gate.Desk            // nil: it gives no permits
+	join     func(context.Context) // nil: one database can't have both consents and ledger
 	listener *gate.Listener
 	keeper   *certificate.Keeper
 }
@@ -200,6 +202,10 @@ func (g *servedGate) give(d *deciding, cfg *rest.Config, live client.Reader) err
 		Clock: systemClock.Now, Log: ctrl.Log.WithName("permits"), Metrics: metrics.Registry,
 	})
 	g.server.Give(pods, g.desk)
+	l, shared := g.store.(*ledger.Database)
+	if consents, table := d.consents.(*consentstore.Database); shared && table {
+		g.join = func(ctx context.Context) { join(ctx, l, consents) }
+	}
 	return nil
 }
 
@@ -210,6 +216,9 @@ func (g *servedGate) Start(ctx context.Context) error {
 	go func() { _ = g.keeper.Start(ctx) }() // it ends without an error, with ctx
 	if g.desk != nil {
 		go func() { _ = g.desk.Tend(ctx) }()
+	}
+	if g.join != nil {
+		go g.join(ctx)
 	}
 	return errors.Join(g.server.Serve(ctx, g.listener), g.store.Close())
 }

@@ -35,6 +35,7 @@ func installCommand() *cobra.Command {
 	c.Flags().StringVar(&static, "static", "", "write the admission policies to this folder instead, for kube-apiserver --admission-control-config-file (Kubernetes 1.37)")
 	var values config.Values
 	c.Flags().StringVar(&values.Kueue, kueueFlag, "", kueueUsage)
+	c.Flags().BoolVar(&values.Elsewhere, "consents-in-database", false, "customers' consents are in a database, which operator and gates get with --consents: the apiserver takes none")
 	c.RunE = func(cmd *cobra.Command, _ []string) error {
 		if static != "" {
 			return writeStatic(values, static)

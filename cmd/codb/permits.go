@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -46,7 +45,7 @@ func (w *permitWorld) Current(ctx context.Context, h gate.Holder) (*gate.Case, e
 	ctx, cancel := context.WithTimeout(ctx, proofTime)
 	defer cancel()
 	if !w.consents.Synced() {
-		return nil, errors.New("consents are still arriving")
+		return nil, unready(w.consents)
 	}
 	var (
 		revision string

@@ -181,6 +181,13 @@ func (w *world) until(what string, look func() (bool, string)) {
 // else.
 func (w *world) customer(n int, changes ...func(*v1alpha1.CustomerConsentSpec)) *v1alpha1.CustomerConsent {
 	w.Helper()
+	c := w.says(n, changes...)
+	w.create(c)
+	return c
+}
+
+// says is what the customer has said.
+func (w *world) says(n int, changes ...func(*v1alpha1.CustomerConsentSpec)) *v1alpha1.CustomerConsent {
 	asked := metav1.NewTime(time.Now().Add(-30 * 24 * time.Hour).Truncate(time.Second))
 	confirmed := metav1.NewTime(asked.Add(time.Hour))
 	born := int32(1980)
@@ -202,7 +209,6 @@ func (w *world) customer(n int, changes ...func(*v1alpha1.CustomerConsentSpec)) 
 	for _, f := range changes {
 		f(&c.Spec)
 	}
-	w.create(c)
 	return c
 }
 

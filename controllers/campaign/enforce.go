@@ -18,8 +18,9 @@ import (
 	"github.com/codb-dev/codb/internal/workload"
 )
 
-// gateRetry is how soon a campaign that only waits for the ledger looks again.
-const gateRetry = 2 * time.Second
+// storeRetry is how soon a campaign looks again that only waits for consents or
+// the ledger.
+const storeRetry = 2 * time.Second
 
 // enforce makes the workloads follow from the look: it makes the campaign's
 // own, holds them, or releases them behind a fence.
@@ -27,7 +28,7 @@ func (r *Reconciler) enforce(ctx context.Context, c *v1alpha1.Campaign, l *look)
 	if l.over {
 		return nil
 	}
-	r.heedGate(c, l)
+	r.heedStores(c, l)
 	if !l.runs(c) || stopped(c) {
 		// What may not run is stopped first, whatever goes wrong with the rest.
 		return errors.Join(r.hold(ctx, c, l), r.make(ctx, c, l), r.record(ctx, c, l))
@@ -63,16 +64,28 @@ func (r *Reconciler) make(ctx context.Context, c *v1alpha1.Campaign, l *look) er
 	return r.observe(ctx, c, l)
 }
 
-// heedGate keeps what does not run yet from running while caps are unknown.
-// What runs goes on: its contacts were recorded before it was released, or else
-// it can't draw permits and waits, which the answer must say.
-func (r *Reconciler) heedGate(c *v1alpha1.Campaign, l *look) {
-	if err := r.Contacts.Healthy(); err != nil && l.runs(c) && (len(l.seen.Active()) == 0 || c.Spec.DrawsPermits()) {
+// heedStores keeps what does not run yet from running while consents or caps
+// are unknown. What runs goes on: its contacts were recorded before it was
+// released, or else it can't draw permits and waits, which the answer must say.
+func (r *Reconciler) heedStores(c *v1alpha1.Campaign, l *look) {
+	code, err := r.unreachable()
+	if err != nil && l.runs(c) && (len(l.seen.Active()) == 0 || c.Spec.DrawsPermits()) {
 		n := l.outcome.Counts
-		l.outcome = decision.Refuse(v1alpha1.CampaignHeld, v1alpha1.ReasonGateUnreachable, errGate.Error()+": "+err.Error(), time.Time{})
+		l.outcome = decision.Refuse(v1alpha1.CampaignHeld, code, err.Error(), time.Time{})
 		l.outcome.Counts = n
-		l.again = gateRetry // nothing tells us when a ledger can be read again
+		l.again = storeRetry // nothing tells us when a ledger can be read again
 	}
+}
+
+// unreachable says what can't be read that every contact depends on.
+func (r *Reconciler) unreachable() (code string, err error) {
+	if err := r.Consents.Healthy(); err != nil {
+		return v1alpha1.ReasonConsentsUnreachable, err
+	}
+	if err := r.Contacts.Healthy(); err != nil {
+		return v1alpha1.ReasonGateUnreachable, fmt.Errorf("%w: %w", errGate, err)
+	}
+	return "", nil
 }
 
 func (r *Reconciler) observe(ctx context.Context, c *v1alpha1.Campaign, l *look) (err error) {
@@ -87,8 +100,8 @@ func (r *Reconciler) hold(ctx context.Context, c *v1alpha1.Campaign, l *look) er
 	if l.outcome.Withdrawn || l.outcome.Code == v1alpha1.CodeHoldRequested {
 		mode = v1alpha1.OnWithdrawalSuspend
 	}
-	if l.outcome.Code == v1alpha1.ReasonGateUnreachable {
-		mode = v1alpha1.OnWithdrawalFinish // nobody is contacted without the gate; it will be back
+	if l.outcome.Code == v1alpha1.ReasonGateUnreachable || l.outcome.Code == v1alpha1.ReasonConsentsUnreachable {
+		mode = v1alpha1.OnWithdrawalFinish // nobody is contacted without them; they will be back
 	}
 	ran := l.seen.State == v1alpha1.WorkloadRunning
 	if err := r.Keeper.Hold(ctx, c, l.seen, mode, l.outcome.Code); err != nil {
@@ -192,7 +205,7 @@ func (r *Reconciler) lookBehindFence(ctx context.Context, c *v1alpha1.Campaign) 
 	}
 	l, err := r.look(ctx, c, r.LiveKeeper, r.Clock.Now().UTC().Truncate(time.Second))
 	if err == nil {
-		r.heedGate(c, l)
+		r.heedStores(c, l)
 	}
 	return l, err
 }

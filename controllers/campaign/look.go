@@ -125,7 +125,7 @@ func (r *Reconciler) ask(ctx context.Context, c *v1alpha1.Campaign, brand *v1alp
 // policy that denies by default and loads first must not deny for good.
 func (r *Reconciler) complete(ctx context.Context, reader client.Reader) error {
 	if !r.Consents.Synced() {
-		return errNotYet
+		return errors.Join(errNotYet, r.Consents.Healthy())
 	}
 	var list v1alpha1.CampaignPolicyList
 	if err := reader.List(ctx, &list, client.UnsafeDisableDeepCopy); err != nil {

@@ -22,6 +22,7 @@ func TestWhatStopsARun(t *testing.T) {
 		"AnOptOutWhilePoliciesAreRead":    {happens: func(w *world) { w.policies.knows = false; w.says("a", optedOut) }},
 		"AnOptOutWithTheGateDown":         {happens: func(w *world) { w.ledger.down = errDown; w.says("a", optedOut) }},
 		"TheGateDown":                     {happens: func(w *world) { w.ledger.down = errDown }, runs: true},
+		"ConsentsThatCantBeRead":          {happens: func(w *world) { w.consents.silent = errDown }, runs: true},
 		"APauseThatBegins":                {happens: func(w *world) { w.says("a", paused(noon, noon.Add(time.Hour))) }},
 		"APauseThatBeginsWhereRunsFinish": {finish: true, happens: func(w *world) { w.says("a", paused(noon, noon.Add(time.Hour))) }, runs: true},
 		"AHoldWhilePoliciesAreRead":       {finish: true, happens: func(w *world) { w.policies.knows = false; w.change(holdIt) }},

@@ -1,7 +1,6 @@
 package campaign_test
 
 import (
-	"errors"
 	"testing"
 	"time"
 
@@ -120,21 +119,28 @@ func TestAHoldStopsPermitsAndItsEndLetsThemGoOn(t *testing.T) {
 	w.is(w.settle(r), v1alpha1.CampaignAllowed, true)
 }
 
-func TestPermitsWithoutAGateAreHeld(t *testing.T) {
-	w := newPermitWorld(t, "c-1", "c-2")
-	w.ledger.down = errors.New("no route to host")
-	w.campaign(permits)
-	r := w.codb(nil)
-	c := w.settle(r)
-	w.is(c, v1alpha1.CampaignHeld, false)
-	w.ledger.down = nil
-	w.is(w.settle(r), v1alpha1.CampaignAllowed, true)
+func TestPermitsWithoutAStoreAreHeld(t *testing.T) {
+	for reason, breaks := range map[string]func(w *world, by error){
+		v1alpha1.ReasonGateUnreachable:     func(w *world, by error) { w.ledger.down = by },
+		v1alpha1.ReasonConsentsUnreachable: func(w *world, by error) { w.consents.silent = by },
+	} {
+		t.Run(reason, func(t *testing.T) {
+			w := newPermitWorld(t, "c-1", "c-2")
+			breaks(w, errDown)
+			w.campaign(permits)
+			r := w.codb(nil)
+			c := w.settle(r)
+			w.is(c, v1alpha1.CampaignHeld, false)
+			breaks(w, nil)
+			w.is(w.settle(r), v1alpha1.CampaignAllowed, true)
 
-	w.ledger.down = errors.New("no route to host")
-	c = w.settle(r)
-	w.is(c, v1alpha1.CampaignHeld, true) // nobody is contacted without the gate, and it will be back
-	if cond := meta.FindStatusCondition(c.Status.Conditions, v1alpha1.ConditionPermitted); cond.Reason != v1alpha1.ReasonGateUnreachable {
-		t.Errorf("permitted: %+v", cond)
+			breaks(w, errDown)
+			c = w.settle(r)
+			w.is(c, v1alpha1.CampaignHeld, true) // nobody is contacted without it, and it will be back
+			if cond := meta.FindStatusCondition(c.Status.Conditions, v1alpha1.ConditionPermitted); cond.Reason != reason {
+				t.Errorf("permitted: %+v", cond)
+			}
+		})
 	}
 }
 

@@ -32,6 +32,8 @@ import (
 // Consents are all customers' consents.
 type Consents interface {
 	Synced() bool
+	// Healthy is nil while the store can be kept up to date.
+	Healthy() error
 	audience.Records
 	// Revision is an opaque mark up to which every change is in the records.
 	Revision() string

@@ -27,6 +27,10 @@ func TestWhatKeepsARunFromItsRelease(t *testing.T) {
 			breaks: func(w *world) { w.synced = false },
 			mends:  func(w *world) { w.synced = true },
 		},
+		"ConsentsThatCantBeRead": {
+			breaks: func(w *world) { w.silent = errDown },
+			mends:  func(w *world) { w.silent = nil },
+		},
 		"ABrokenEngine": {
 			breaks: func(w *world) { w.fails = errDown },
 			mends:  func(w *world) { w.fails = nil },

@@ -201,6 +201,7 @@ type consents struct {
 	people  map[string]audience.Record
 	version uint64
 	synced  bool
+	silent  error
 	onFence func() error
 }
 
@@ -218,6 +219,7 @@ func (c *consents) says(id string, f func(*v1alpha1.CustomerConsent)) {
 
 func (c *consents) erase(id string) { c.mu.Lock(); defer c.mu.Unlock(); delete(c.people, id) }
 func (c *consents) Synced() bool    { return c.synced }
+func (c *consents) Healthy() error  { return c.silent }
 
 func (c *consents) Since(uint64) ([]string, uint64, bool) { return nil, 1, true }
 

@@ -32,6 +32,12 @@ type DatabaseOptions struct {
 	Clock func() time.Time
 	// Patience is how long to go on while the database does not answer. Zero: 8 s.
 	Patience time.Duration
+	// Late lets the database be reached later, and Admit say no until later: the
+	// store is empty then, and Healthy says why.
+	Late bool
+	// Admit is asked about the store's id before anything is read. Nil: every
+	// store is the right one.
+	Admit func(ctx context.Context, id string) error
 	// Metrics takes the store's metrics. Nil: none.
 	Metrics prometheus.Registerer
 }
@@ -43,9 +49,12 @@ type DatabaseOptions struct {
 type Database struct {
 	people
 	o    DatabaseOptions
-	db   *postgres.Database
-	id   string
 	full bool // everything that existed at the start has arrived
+	hearing
+
+	reached chan struct{} // closed when db and id are there
+	db      *postgres.Database
+	id      string
 
 	pulling  sync.Mutex
 	begun    *int64 // the head when everybody began to be read
@@ -71,29 +80,87 @@ const pageOf = 1000
 // OpenDatabase opens the consents in the database at the URL, or lays them out
 // where there are none; they arrive afterwards. No error repeats the URL.
 func OpenDatabase(ctx context.Context, url string, o DatabaseOptions) (*Database, error) {
-	d := &Database{people: newPeople(), o: o}
+	d := &Database{people: newPeople(), o: o, reached: make(chan struct{})}
 	if d.o.Clock == nil {
 		d.o.Clock = time.Now
 	}
-	var err error
-	d.db, err = postgres.Open(ctx, url, postgres.Options{
-		Name: "codb_consents", Migrations: migrations, Patience: o.Patience,
-		Final: []error{ErrReplaced, ErrCorrupt, ErrRefused, ErrConflict},
-	})
-	if err == nil {
-		if err = d.db.Retry(ctx, d.identify); err != nil {
-			d.db.Close()
-		}
-	}
-	if err != nil {
+	if err := postgres.Readable(url); err != nil {
 		return nil, fmt.Errorf("open consents in a database: %w", err)
+	}
+	if !o.Late {
+		if err := d.reach(ctx, url); err != nil {
+			return nil, err
+		}
 	}
 	d.fence.pass, d.fence.metrics = d.pass, newMetrics(o.Metrics, d.Len, d.Synced)
 	ctx, d.leave = context.WithCancel(context.WithoutCancel(ctx))
 	d.follow.Go(func() {
-		d.db.Follow(ctx, func(ctx context.Context, _ *pgx.Conn) error { return d.pull(ctx) })
+		if d.await(ctx, url) {
+			d.db.Follow(ctx, func(ctx context.Context, _ *pgx.Conn) error { return d.pull(ctx) })
+		}
 	})
 	return d, nil
+}
+
+// again is how soon a database is looked for again that could not be reached.
+const again = time.Second
+
+// await reaches the database in the end, unless ctx is done.
+func (d *Database) await(ctx context.Context, url string) bool {
+	for !d.isReached() {
+		err := d.reach(ctx, url)
+		if err == nil {
+			break
+		}
+		d.heard(err)
+		select {
+		case <-ctx.Done():
+			return false
+		case <-time.After(again):
+		}
+	}
+	return ctx.Err() == nil
+}
+
+func (d *Database) reach(ctx context.Context, url string) error {
+	db, err := postgres.Open(ctx, url, postgres.Options{
+		Name: "codb_consents", Migrations: migrations, Patience: d.o.Patience,
+		Final: []error{ErrReplaced, ErrCorrupt, ErrRefused, ErrConflict},
+	})
+	if err == nil {
+		d.db = db
+		if err = db.Retry(ctx, d.identify); err == nil && d.o.Admit != nil {
+			err = d.o.Admit(ctx, d.id)
+		}
+		if err != nil {
+			db.Close()
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("open consents in a database: %w", err)
+	}
+	close(d.reached)
+	return nil
+}
+
+// Reached is closed once the database was reached and admitted.
+func (d *Database) Reached() <-chan struct{} { return d.reached }
+
+func (d *Database) isReached() bool {
+	select {
+	case <-d.reached:
+		return true
+	default:
+		return false
+	}
+}
+
+// retry does again what may pass, in a database that was reached.
+func (d *Database) retry(ctx context.Context, do func(context.Context) error) error {
+	if !d.isReached() {
+		return fmt.Errorf("%w: %w", postgres.ErrUnavailable, d.Healthy())
+	}
+	return d.db.Retry(ctx, do)
 }
 
 const selectHead = `SELECT id, revision FROM codb_consent_store`
@@ -111,7 +178,10 @@ func (d *Database) identify(ctx context.Context) error {
 func (d *Database) Close() {
 	d.leave()
 	d.follow.Wait()
-	d.db.Close()
+	d.hush()
+	if d.isReached() {
+		d.db.Close()
+	}
 }
 
 // Synced is true once every consent that existed at the start has arrived.
@@ -123,9 +193,12 @@ func (d *Database) Synced() bool {
 
 // Revision is an opaque mark up to which every change is in the store.
 func (d *Database) Revision() string {
+	if !d.isReached() {
+		return ""
+	}
 	d.mu.RLock()
 	defer d.mu.RUnlock()
-	return fmt.Sprintf("pg-%.8s-%d", d.id, d.revision)
+	return d.mark(strconv.FormatInt(d.revision, 10))
 }
 
 // Fence returns once every change that was acknowledged before the call is in
@@ -133,7 +206,7 @@ func (d *Database) Revision() string {
 func (d *Database) Fence(ctx context.Context) (revision string, err error) { return d.fence.wait(ctx) }
 
 func (d *Database) pass(ctx context.Context) (string, error) {
-	if err := d.db.Retry(ctx, d.pull); err != nil {
+	if err := d.retry(ctx, d.pull); err != nil {
 		return "", fmt.Errorf("%w: %w", ErrNotCurrent, err)
 	}
 	return d.Revision(), nil
@@ -144,6 +217,12 @@ func (d *Database) pass(ctx context.Context) (string, error) {
 func (d *Database) pull(ctx context.Context) error {
 	d.pulling.Lock()
 	defer d.pulling.Unlock()
+	err := d.catchUp(ctx)
+	d.heard(err)
+	return err
+}
+
+func (d *Database) catchUp(ctx context.Context) error {
 	var (
 		id   string
 		head int64

@@ -52,7 +52,7 @@ func (d *Database) Put(ctx context.Context, author string, consents []*v1alpha1.
 		}
 	}
 	var out []*v1alpha1.CustomerConsent
-	err := d.db.Retry(ctx, func(ctx context.Context) error {
+	err := d.retry(ctx, func(ctx context.Context) error {
 		known, err := d.known(ctx, d.db, names)
 		if err != nil {
 			return err
@@ -231,7 +231,7 @@ func (d *Database) written(ctx context.Context, write string, n int) ([]*v1alpha
 // Now is one customer's consent as the database has it at this moment.
 func (d *Database) Now(ctx context.Context, name string) (*v1alpha1.CustomerConsent, error) {
 	var out *v1alpha1.CustomerConsent
-	err := d.db.Retry(ctx, func(ctx context.Context) error {
+	err := d.retry(ctx, func(ctx context.Context) error {
 		known, err := d.known(ctx, d.db, []string{name})
 		out = known[name]
 		return err
@@ -248,7 +248,7 @@ func (d *Database) Now(ctx context.Context, name string) (*v1alpha1.CustomerCons
 // History lists what a customer's consent was, the latest first.
 func (d *Database) History(ctx context.Context, name string, limit int) ([]Revision, error) {
 	var out []Revision
-	err := d.db.Retry(ctx, func(ctx context.Context) error {
+	err := d.retry(ctx, func(ctx context.Context) error {
 		out = nil
 		found, err := d.db.Query(ctx, `SELECT name, revision, object, at, author FROM codb_consent_revisions
 WHERE name = $1 ORDER BY revision DESC LIMIT $2`, name, limit)
@@ -285,7 +285,7 @@ func (m more) Scan(into ...any) error { return m.Row.Scan(append(into, m.rest...
 
 // Erase forgets all that a customer ever said; that it was erased stays.
 func (d *Database) Erase(ctx context.Context, author, name string) error {
-	err := d.db.Retry(ctx, func(ctx context.Context) error {
+	err := d.retry(ctx, func(ctx context.Context) error {
 		c, err := d.db.Acquire(ctx)
 		if err != nil {
 			return err

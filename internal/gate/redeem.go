@@ -45,9 +45,14 @@ func (d *Desk) Redeem(ctx context.Context, h Holder, ids []string) ([]Redeemed, 
 		}
 		open[id] = i
 	}
-	for len(open) > 0 {
+	for again := false; len(open) > 0; again = true {
 		if err := ctx.Err(); err != nil {
 			return nil, fmt.Errorf("%w: %w", errBusy, err)
+		}
+		if again { // what came between may be a consent
+			if c, err = d.world.Current(ctx, h); err != nil {
+				return nil, err
+			}
 		}
 		if err := d.redeemOnce(ctx, c, h, open, results); err != nil {
 			return nil, err

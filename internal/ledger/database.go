@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -38,6 +39,7 @@ type Database struct {
 	db      *postgres.Database
 	id      string
 	metrics *metrics
+	also    atomic.Pointer[Condition]
 
 	close  sync.Once
 	leave  context.CancelFunc // ends what goes on in the background
@@ -45,6 +47,36 @@ type Database struct {
 }
 
 var _ Store = (*Database)(nil)
+
+// Condition is what contacts depend on besides the past, and what the same
+// database knows: it is asked in the very transaction that appends them.
+type Condition interface {
+	// Ask adds a question to the transaction: which customer, each decided on a
+	// revision, has another one by now? outdated is told their places.
+	Ask(b *pgx.Batch, principals, revisions []string, outdated func(place int))
+}
+
+// ErrElsewhere says that the ledger's database does not know the answer.
+var ErrElsewhere = errors.New("it is not in the ledger's database")
+
+// Require makes AppendIf append no contact that the condition is against, which
+// must be in the same database: else it is ErrElsewhere, or the condition's own
+// error.
+func (d *Database) Require(ctx context.Context, c Condition) error {
+	err := d.db.Retry(ctx, func(ctx context.Context) error {
+		var b pgx.Batch
+		c.Ask(&b, nil, nil, func(int) {})
+		return d.db.SendBatch(ctx, &b).Close()
+	})
+	if postgres.Unknown(err) {
+		err = fmt.Errorf("%w: %w", ErrElsewhere, err)
+	}
+	if err != nil {
+		return fmt.Errorf("make contacts depend on more than the past: %w", inLedger(err))
+	}
+	d.also.Store(&c)
+	return nil
+}
 
 // OpenDatabase opens the ledger in the database at the URL, or lays it out where
 // there is none. No error of it repeats the URL, which may hold a password.

@@ -129,6 +129,8 @@ type past interface {
 	known(key string) (sequence uint64, encoded []byte, err error)
 	// latest is the sequence of the customer's latest record; 0: there is none.
 	latest(principal string) uint64
+	// outdated says that what the record was decided on does not hold any more.
+	outdated(r *Record) bool
 }
 
 // judge says what becomes of each record of the request; those that are new
@@ -154,7 +156,7 @@ func (r *request) judge(p past, last uint64) (uint64, error) {
 		within[r.records[i].Key] = i
 		// Records of the request itself don't count: none is written yet.
 		if r.ifSeen {
-			if latest := p.latest(r.records[i].Principal); latest > r.seen[r.records[i].Principal] {
+			if latest := p.latest(r.records[i].Principal); latest > r.seen[r.records[i].Principal] || p.outdated(&r.records[i]) {
 				r.results[i] = Result{Sequence: latest, Moved: true}
 				continue
 			}

@@ -87,11 +87,12 @@ func (d *Database) transact(ctx context.Context, batch []*request) (appended int
 
 // read begins the transaction and reads what the batch depends on.
 func (d *Database) read(ctx context.Context, c *pgxpool.Conn, batch []*request) (*knownRows, uint64, error) {
-	known := &knownRows{records: map[string]knownRow{}, latestOf: map[string]uint64{}}
+	known := &knownRows{records: map[string]knownRow{}, latestOf: map[string]uint64{}, outdatedOf: map[decided]bool{}}
 	var (
 		keys, principals []string
 		id               string
 		last             uint64
+		on               []decided
 	)
 	asked := map[string]bool{}
 	for _, r := range batch {
@@ -99,6 +100,9 @@ func (d *Database) read(ctx context.Context, c *pgxpool.Conn, batch []*request) 
 			keys = append(keys, r.records[i].Key)
 			if p := r.records[i].Principal; r.ifSeen && !asked[p] {
 				asked[p], principals = true, append(principals, p)
+			}
+			if r.ifSeen && r.records[i].Contact() {
+				on = append(on, decidedOn(&r.records[i]))
 			}
 		}
 	}
@@ -108,6 +112,13 @@ func (d *Database) read(ctx context.Context, c *pgxpool.Conn, batch []*request) 
 	b.Queue(findKeys, keys).Query(known.read)
 	if len(principals) > 0 {
 		b.Queue(findLatest, principals).Query(known.readLatest)
+	}
+	if c := d.also.Load(); c != nil && len(on) > 0 {
+		principals, revisions := make([]string, len(on)), make([]string, len(on))
+		for i := range on {
+			principals[i], revisions[i] = on[i].principal, on[i].revision
+		}
+		(*c).Ask(&b, principals, revisions, func(place int) { known.outdatedOf[on[place]] = true })
 	}
 	if err := c.SendBatch(ctx, &b).Close(); err != nil {
 		return nil, 0, err
@@ -128,9 +139,15 @@ func (d *Database) put(ctx context.Context, c *pgxpool.Conn, r *rows, last uint6
 // knownRows are the past of a batch; its own records are added as they are
 // found to be new.
 type knownRows struct {
-	records  map[string]knownRow
-	latestOf map[string]uint64
+	records    map[string]knownRow
+	latestOf   map[string]uint64
+	outdatedOf map[decided]bool
 }
+
+// decided is whom a contact was decided on, and on which of their consents.
+type decided struct{ principal, revision string }
+
+func decidedOn(r *Record) decided { return decided{r.Principal, r.ConsentRevision} }
 
 type knownRow struct {
 	sequence uint64
@@ -173,6 +190,8 @@ func (k *knownRows) known(key string) (uint64, []byte, error) {
 }
 
 func (k *knownRows) latest(principal string) uint64 { return k.latestOf[principal] }
+
+func (k *knownRows) outdated(r *Record) bool { return r.Contact() && k.outdatedOf[decidedOn(r)] }
 
 // rows are the columns of what is inserted.
 type rows struct {

@@ -60,9 +60,9 @@ type Database struct {
 // Open connects to the database at the URL and brings its tables up to this
 // version. No error repeats the URL, which may hold a password.
 func Open(ctx context.Context, url string, o Options) (*Database, error) {
-	config, err := pgxpool.ParseConfig(url)
+	config, err := read(url)
 	if err != nil {
-		return nil, errors.New("the database's address can't be read; want postgres://user:password@host:port/database")
+		return nil, err
 	}
 	config.MaxConns = 16
 	config.ConnConfig.ConnectTimeout = attempt
@@ -85,6 +85,20 @@ func Open(ctx context.Context, url string, o Options) (*Database, error) {
 	return d, nil
 }
 
+// Readable is nil if the URL is one.
+func Readable(url string) error {
+	_, err := read(url)
+	return err
+}
+
+func read(url string) (*pgxpool.Config, error) {
+	config, err := pgxpool.ParseConfig(url)
+	if err != nil {
+		return nil, errors.New("the database's address can't be read; want postgres://user:password@host:port/database")
+	}
+	return config, nil
+}
+
 func (d *Database) begin(ctx context.Context) error {
 	return d.AcquireFunc(ctx, func(c *pgxpool.Conn) error {
 		if err := durable(ctx, c.Conn()); err != nil {
@@ -96,7 +110,7 @@ func (d *Database) begin(ctx context.Context) error {
 		_, err := c.Exec(ctx, "LISTEN "+d.o.Name)
 		if d.Tells = err == nil; d.Tells {
 			_, err = c.Exec(ctx, "UNLISTEN "+d.o.Name)
-		} else if unknown(err) {
+		} else if Unknown(err) {
 			err = nil
 		}
 		return err
@@ -111,7 +125,7 @@ func durable(ctx context.Context, c *pgx.Conn) error {
 		if err == nil && value == "off" {
 			return fmt.Errorf("%s is off: set it to on, or a crash takes away what was acknowledged", setting)
 		}
-		if err != nil && !unknown(err) { // other databases don't have it
+		if err != nil && !Unknown(err) { // other databases don't have it
 			return err
 		}
 	}
@@ -285,8 +299,9 @@ func (d *Database) passes(err error) bool {
 	}, code)
 }
 
-// unknown says whether the server does not know what was asked for.
-func unknown(err error) bool {
+// Unknown says whether the server does not know what was asked for: a table, or
+// a word.
+func Unknown(err error) bool {
 	code := codeOf(err)
 	return len(code) == 5 && (code[:2] == "42" || code[:2] == "0A")
 }

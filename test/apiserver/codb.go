@@ -22,21 +22,21 @@ type Codb struct {
 	ready   string
 }
 
-// StartCodb builds and installs codb, starts it, and waits until it is ready
-// and its baseline policy is in force.
-func (e *Env) StartCodb(ctx context.Context) (*Codb, error) {
+// StartCodb builds and installs codb, starts it with the arguments, and waits
+// until it is ready and its baseline policy is in force.
+func (e *Env) StartCodb(ctx context.Context, args ...string) (*Codb, error) {
 	dir, err := os.MkdirTemp("", "codb-test-")
 	if err != nil {
 		return nil, err
 	}
 	c := &Codb{dir: dir, ended: make(chan struct{})}
-	if err := c.start(ctx, e); err != nil {
+	if err := c.start(ctx, e, args); err != nil {
 		return nil, errors.Join(fmt.Errorf("start codb: %w", err), c.Log(), c.Kill())
 	}
 	return c, nil
 }
 
-func (c *Codb) start(ctx context.Context, e *Env) error {
+func (c *Codb) start(ctx context.Context, e *Env, args []string) error {
 	kubeconfig, err := e.Kubeconfig("codb-installer", "system:masters")
 	if err != nil {
 		return err
@@ -49,7 +49,7 @@ func (c *Codb) start(ctx context.Context, e *Env) error {
 		return err
 	}
 	kueue := "--kueue-user=" + e.values.Kueue
-	if err := run(ctx, path, binary, "install", kueue); err != nil {
+	if err := run(ctx, path, binary, "install", kueue, fmt.Sprint("--consents-in-database=", e.values.Elsewhere)); err != nil {
 		return err
 	}
 	probes, err := freeAddress()
@@ -62,7 +62,9 @@ func (c *Codb) start(ctx context.Context, e *Env) error {
 	}
 	defer func() { _ = logs.Close() }()
 	c.ready = "http://" + probes + "/readyz"
-	c.command = exec.Command(binary, "standalone", kueue, "--webhook-port=0", "--metrics-address=0", "--probe-address="+probes, "--data="+filepath.Join(c.dir, "ledger"))
+	c.command = exec.Command(binary, append([]string{
+		"standalone", kueue, "--webhook-port=0", "--metrics-address=0", "--probe-address=" + probes, "--data=" + filepath.Join(c.dir, "ledger"),
+	}, args...)...)
 	c.command.Env = append(os.Environ(), "KUBECONFIG="+path)
 	c.command.Stdout, c.command.Stderr = logs, logs
 	if err := c.command.Start(); err != nil {
