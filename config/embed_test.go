@@ -116,6 +116,26 @@ func TestKueueIsOneValue(t *testing.T) {
 	}
 }
 
+// TestOneStoreOfConsents: the apiserver takes none where a database has them.
+func TestOneStoreOfConsents(t *testing.T) {
+	refusing := 0
+	before, after := objects(t, config.Values{}, config.Admission), objects(t, config.Values{Elsewhere: true}, config.Admission)
+	for i := range before {
+		was, is := text(t, before[i]), text(t, after[i])
+		if was == is {
+			continue
+		}
+		refusing++
+		want := strings.Replace(was, `{"expression":"false","name":"elsewhere"}`, `{"expression":"true","name":"elsewhere"}`, 1)
+		if diff := cmp.Diff(want, is); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", before[i].GetName(), diff)
+		}
+	}
+	if refusing != 1 {
+		t.Errorf("%d policies refuse consents, want one", refusing)
+	}
+}
+
 func text(t *testing.T, u *unstructured.Unstructured) string {
 	t.Helper()
 	raw, err := u.MarshalJSON()

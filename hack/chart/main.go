@@ -147,8 +147,10 @@ func template(part config.Part, o *unstructured.Unstructured) (string, error) {
 	for line, condition := range optional {
 		text = strings.ReplaceAll(text, line, only(condition, line))
 	}
-	for place, filled := range texts {
-		text = strings.ReplaceAll(text, place, filled)
+	for _, places := range []map[string]string{texts, inPostgreSQL} {
+		for place, filled := range places {
+			text = strings.ReplaceAll(text, place, filled)
+		}
 	}
 	text = "---\n" + text
 	for _, condition := range []string{conditions[part], when[id]} {

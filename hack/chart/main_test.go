@@ -45,9 +45,11 @@ func TestEveryValueIsUsed(t *testing.T) {
 			t.Errorf("%s of %s is no value any more", v.path, v.object)
 		}
 	}
-	for place, filled := range texts {
-		if !bytes.Contains(all, []byte(filled)) {
-			t.Errorf("%q can't be filled in any more", place)
+	for _, places := range []map[string]string{texts, inPostgreSQL} {
+		for place, filled := range places {
+			if !bytes.Contains(all, []byte(filled)) {
+				t.Errorf("%q can't be filled in any more", place)
+			}
 		}
 	}
 	for line, condition := range optional {

@@ -34,9 +34,11 @@ func TestChartRendersWhatKustomizeBuilds(t *testing.T) {
 		values map[string]any
 		apis   []string
 	}{
-		"default":     {nil, []string{mutating}},
-		"before-1.36": {nil, nil},
-		"kueue":       {map[string]any{"kueue": map[string]any{"user": "system:serviceaccount:kueue-system:kueue-controller-manager"}}, []string{mutating}},
+		"default":      {nil, []string{mutating}},
+		"before-1.36":  {nil, nil},
+		"kueue":        {map[string]any{"kueue": map[string]any{"user": "system:serviceaccount:kueue-system:kueue-controller-manager"}}, []string{mutating}},
+		"postgres":     {map[string]any{"postgres": map[string]any{"ledger": "codb-ledger"}}, []string{mutating}},
+		"postgres/all": {map[string]any{"postgres": map[string]any{"ledger": "codb-ledger", "consents": "codb-consents"}}, []string{mutating}},
 	} {
 		t.Run(overlay, func(t *testing.T) {
 			chart := rendered(t, is.values, is.apis...)
@@ -105,6 +107,20 @@ func TestValues(t *testing.T) {
 	claims, _ := field("StatefulSet codb-system/codb-gate", "spec", "volumeClaimTemplates").([]any)
 	if class, _, _ := unstructured.NestedString(claims[0].(map[string]any), "spec", "storageClassName"); class != "fast" {
 		t.Errorf("storage class %q, want fast", class)
+	}
+}
+
+// TestConsentsAloneInPostgreSQL leaves the ledger on its volume.
+func TestConsentsAloneInPostgreSQL(t *testing.T) {
+	chart := rendered(t, map[string]any{"postgres": map[string]any{"consents": "people"}}, mutating)
+	gate := chart["StatefulSet codb-system/codb-gate"]
+	claims, _, _ := unstructured.NestedSlice(gate.Object, "spec", "volumeClaimTemplates")
+	replicas, _, _ := unstructured.NestedInt64(gate.Object, "spec", "replicas")
+	volumes, _, _ := unstructured.NestedSlice(gate.Object, "spec", "template", "spec", "volumes")
+	containers, _, _ := unstructured.NestedSlice(gate.Object, "spec", "template", "spec", "containers")
+	mounts, _, _ := unstructured.NestedSlice(containers[0].(map[string]any), "volumeMounts")
+	if len(claims) != 1 || replicas != 1 || len(volumes) != 1 || len(mounts) != 2 {
+		t.Errorf("%d gates with the claims %v, volumes %v, mounts %v", replicas, claims, volumes, mounts)
 	}
 }
 
