@@ -49,18 +49,10 @@ func (c *Columns) Values() int {
 
 // Add puts a customer into the next row.
 func (c *Columns) Add(s *decision.Subject) {
-	before := len(c.odd)
 	c.person(&s.Person)
-	c.relationship(s.Person.Relationship)
+	c.int(bucket, int64(s.Person.Bucket))
 	c.past(&s.Contacts)
-	for _, a := range []struct{ array, column int }{
-		{grants, grantPurpose}, {objections, objectionPurpose}, {sent, sentClass}, {events, eventType}, {caps, capOf},
-	} {
-		c.Arrays[a.array].Append(uint32(len(c.IDs[a.column].U32)))
-	}
-	if len(c.odd) > before {
-		c.odd = append(c.odd[:before], c.Rows) // once
-	}
+	c.relationship(&s.Person)
 	c.Rows++
 }
 
@@ -81,10 +73,6 @@ func (c *Columns) person(p *consent.Person) {
 		}
 		return k
 	}, func() any { return p.LifeEvents })
-	for i := range p.Caps {
-		c.cap(&p.Caps[i])
-	}
-	c.int(bucket, int64(p.Bucket))
 	var since, authorized, from, until *int64
 	if p.OptOut != nil {
 		since = &p.OptOut.Since
@@ -101,7 +89,13 @@ func (c *Columns) person(p *consent.Person) {
 	c.maybe(pauseUntil, until)
 }
 
-func (c *Columns) relationship(r *consent.Relationship) {
+// relationship is what regards the campaign's brand: caps do, too.
+func (c *Columns) relationship(p *consent.Person) {
+	defer c.end(&branded)
+	for i := range p.Caps {
+		c.cap(&p.Caps[i])
+	}
+	r := p.Relationship
 	if r == nil {
 		c.IDs[depth].Append(expr.Absent)
 		return
@@ -139,6 +133,7 @@ func (c *Columns) grant(g *consent.Grant) {
 }
 
 func (c *Columns) past(p *decision.Contacts) {
+	defer c.end(&history)
 	for i := range p.Sent {
 		s := &p.Sent[i]
 		c.int(sentAt, s.At)
@@ -208,7 +203,7 @@ func (c *Columns) cap(p *consent.Cap) {
 
 // int that is always there. What stands for absence can't be kept.
 func (c *Columns) int(column int, v int64) {
-	if v == expr.Missing {
+	if v == expr.Missing && (len(c.odd) == 0 || c.odd[len(c.odd)-1] != c.Rows) {
 		c.odd = append(c.odd, c.Rows)
 	}
 	c.Ints[column].Append(v)

@@ -158,9 +158,24 @@ func For(spec *v1alpha1.CustomerConsentSpec, brand string) Person {
 
 // Bucket places a principal in 0..9999 for one campaign, evenly and for good:
 // a customer who is deleted and comes back under the same id keeps the place.
-func Bucket(campaign, principal string) int {
-	sum := sha256.Sum256([]byte(campaign + "\x00" + principal))
-	return int(binary.BigEndian.Uint64(sum[:8]) % 10000)
+func Bucket(campaign, principal string) int { return MarkOf(campaign).Bucket(MarkOf(principal)) }
+
+// Mark stands for a name wherever many are compared.
+type Mark uint64
+
+// MarkOf is the mark of a name; other names have others, as good as always.
+func MarkOf(name string) Mark {
+	sum := sha256.Sum256([]byte(name))
+	return Mark(binary.BigEndian.Uint64(sum[:8]))
+}
+
+// Bucket is that of the principal in the campaign whose mark it is called on.
+// What mixes the two is the end of MurmurHash3, which spreads every bit.
+func (m Mark) Bucket(principal Mark) int {
+	x := uint64(m ^ principal)
+	x = (x ^ x>>33) * 0xff51afd7ed558ccd
+	x = (x ^ x>>33) * 0xc4ceb9fe1a85ec53
+	return int((x ^ x>>33) % 10000)
 }
 
 func relationship(r *v1alpha1.Relationship) *Relationship {

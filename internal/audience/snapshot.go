@@ -1,0 +1,121 @@
+package audience
+
+import (
+	"slices"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/codb-dev/codb/internal/consent"
+	"github.com/codb-dev/codb/internal/decision"
+	"github.com/codb-dev/codb/internal/expr"
+)
+
+// Snapshot is a Table as it was at one moment. It never changes and is read
+// without locks. It implements decision.Source.
+type Snapshot struct {
+	dicts  []*expr.Dict
+	chunks []*chunk // an empty one where there is none
+	live   []expr.Bits
+	alive  int
+	news   []news // the latest of them
+	told   uint64
+}
+
+var (
+	_       decision.Source = (*Snapshot)(nil)
+	nothing                 = newTail(0, nil).fix(true)
+)
+
+// Snapshot is the table as it is now.
+func (t *Table) Snapshot() *Snapshot {
+	if s := t.latest.Load(); s != nil {
+		return s
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if s := t.latest.Load(); s != nil {
+		return s
+	}
+	s := &Snapshot{
+		dicts: t.dicts, chunks: make([]*chunk, len(t.slots)), live: make([]expr.Bits, len(t.slots)),
+		alive: t.alive, news: slices.Clip(t.news), told: t.told,
+	}
+	for i := range t.slots {
+		of := &t.slots[i]
+		switch {
+		case of.chunk == nil:
+			s.chunks[i] = nothing
+			continue
+		case i == t.end:
+			s.chunks[i] = t.tail.fix(false)
+		default:
+			s.chunks[i] = of.chunk
+		}
+		of.shared = true
+		s.live[i] = of.live[:(s.chunks[i].rows+63)/64]
+	}
+	t.latest.Store(s)
+	return s
+}
+
+// Len is how many customers there are.
+func (s *Snapshot) Len() int { return s.alive }
+
+// Chunks implements decision.Source.
+func (s *Snapshot) Chunks() int { return len(s.chunks) }
+
+// Chunk implements decision.Source.
+func (s *Snapshot) Chunk(i int, brand string) decision.Chunk {
+	c := s.chunks[i]
+	return decision.Chunk{Columns: c.view(brand), Dicts: s.dicts[:ids], Live: s.live[i], Odd: c.strange(brand)}
+}
+
+// Buckets implements decision.Source.
+func (s *Snapshot) Buckets(i int, c *decision.Campaign, into []int64) []int64 {
+	into = into[:0]
+	in := consent.MarkOf(inPlace(c))
+	for _, m := range s.chunks[i].marks {
+		into = append(into, int64(in.Bucket(m)))
+	}
+	return into
+}
+
+// inPlace names a campaign for consent.Bucket.
+func inPlace(c *decision.Campaign) string { return c.Namespace + "/" + c.Name }
+
+// Subject implements decision.Source.
+func (s *Snapshot) Subject(chunk, row int, of *decision.Campaign) decision.Subject {
+	c := s.chunks[chunk]
+	var out decision.Subject
+	if e := c.kept[row]; e != nil {
+		p, ok := e.persons[of.Brand]
+		if !ok {
+			p = e.persons[""]
+		}
+		out = decision.Subject{Person: p, Contacts: e.past}
+	} else {
+		r := reading{columns: c.view(of.Brand), dicts: s.dicts}
+		out = r.subject(row)
+	}
+	out.Person.Bucket = consent.MarkOf(inPlace(of)).Bucket(c.marks[row])
+	return out
+}
+
+// Name of who is in a row.
+func (s *Snapshot) Name(chunk, row int) string { return string(s.chunks[chunk].name(row)) }
+
+// version of the consent in a row.
+func (s *Snapshot) version(chunk, row int) (uid types.UID, gen int64) {
+	c := s.chunks[chunk]
+	return c.uid(row), c.base.Ints[generation].At(row)
+}
+
+// since is when the first consent arrived that changed after so many others had.
+func (s *Snapshot) since(told uint64) time.Time {
+	late := s.told - told
+	if late == 0 || len(s.news) == 0 {
+		return time.Time{}
+	}
+	return s.news[len(s.news)-int(min(late, uint64(len(s.news))))].seen
+}
