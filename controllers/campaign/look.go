@@ -54,6 +54,7 @@ func (r *Reconciler) look(ctx context.Context, c *v1alpha1.Campaign, keeper *wor
 		return l, err
 	}
 	if l.over = finished(c, l.seen); l.over {
+		r.evaluations.Delete(client.ObjectKeyFromObject(c)) // it keeps customers as they were
 		r.last(c, l)
 		return l, nil
 	}
@@ -106,8 +107,12 @@ func (r *Reconciler) ask(ctx context.Context, c *v1alpha1.Campaign, brand *v1alp
 	l.contacts = r.Contacts.Position()
 	active := l.seen.Active()
 	asked := audience.Asked{
-		Key: key(c, class, l.policyDigest), Runs: fmt.Sprint(open, active), Now: l.now, Campaign: l.campaign,
-		Audience: &c.Spec.Audience, Judge: r.Metrics.measured(judge), Records: r.Consents, Ledger: r.Contacts.View(c.UID, open),
+		Key: key(c, class, l.policyDigest), Now: l.now, Campaign: l.campaign, Audience: &c.Spec.Audience,
+		Judge: r.Metrics.measured(judge), Table: r.customers(), Records: r.Consents,
+		Past: r.Contacts.View("", nil), Ledger: r.Contacts.View(c.UID, open),
+	}
+	if len(open)+len(active) > 0 {
+		asked.Runs = fmt.Sprint(open, active)
 	}
 	if len(active) > 0 && !c.Spec.DrawsPermits() { // who draws permits has no list that anybody could have left
 		asked.Running = r.Contacts.View(c.UID, active)
@@ -119,6 +124,12 @@ func (r *Reconciler) ask(ctx context.Context, c *v1alpha1.Campaign, brand *v1alp
 	l.outcome = decision.Sum(tally, thresholds(set), staleAt)
 	r.permits(c, l, e)
 	return nil
+}
+
+// customers are all of them; one table serves every campaign.
+func (r *Reconciler) customers() *audience.Table {
+	r.begin.Do(func() { r.table = audience.NewTable() })
+	return r.table
 }
 
 // complete is nil once everything that the reader knows of has been read: a

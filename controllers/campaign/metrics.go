@@ -2,6 +2,7 @@ package campaign
 
 import (
 	"context"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -159,6 +160,19 @@ func (a asking) Judge(ctx context.Context, q decision.Question) ([]decision.Answ
 	a.metrics.evaluated.Observe(time.Since(began).Seconds())
 	a.metrics.asked.Add(float64(len(q.Subjects)))
 	return answers, err
+}
+
+// Sweep implements decision.Sweeper.
+func (a asking) Sweep(ctx context.Context, s decision.Sweep) error {
+	began, asked, answer := time.Now(), atomic.Int64{}, s.Answer
+	s.Answer = func(campaign, chunk int, b *decision.Bulk) error {
+		asked.Add(int64(b.Customers))
+		return answer(campaign, chunk, b)
+	}
+	err := decision.SweeperOf(a.judge).Sweep(ctx, s)
+	a.metrics.evaluated.Observe(time.Since(began).Seconds())
+	a.metrics.asked.Add(float64(asked.Load()))
+	return err
 }
 
 // standing counts the campaigns as they stand when somebody asks.

@@ -109,6 +109,8 @@ type Reconciler struct {
 	// Metrics may be nil.
 	Metrics *Metrics
 
+	begin       sync.Once
+	table       *audience.Table
 	evaluations sync.Map   // types.NamespacedName of a campaign -> *evaluation
 	releasing   sync.Mutex // one release at a time: each sees the contacts of those before
 }

@@ -98,10 +98,12 @@ func (j *judge) Judge(_ context.Context, q decision.Question) ([]decision.Answer
 // ledger is a version for each principal.
 type ledger map[string]uint64
 
-func (l ledger) Contacts(p string) (decision.Contacts, uint64) { return decision.Contacts{}, l[p] }
-func (l ledger) Version(p string) uint64                       { return l[p] }
-func (l ledger) Present(p string) bool                         { return l[p] > 0 }
-func (l ledger) Since(uint64) ([]string, uint64, bool)         { return nil, 1, true }
+func (l ledger) Contacts(p string) (decision.Contacts, uint64) {
+	return decision.Contacts{Sent: make([]decision.Contact, l[p])}, l[p]
+}
+func (l ledger) Version(p string) uint64               { return l[p] }
+func (l ledger) Present(p string) bool                 { return l[p] > 0 }
+func (l ledger) Since(uint64) ([]string, uint64, bool) { return nil, 1, true }
 
 // people are records of which everybody may have changed.
 type people map[string]audience.Record
@@ -122,7 +124,7 @@ func TestRefreshAsksOnlyAboutThoseWhomAChangeConcerns(t *testing.T) {
 	j, l := &judge{stale: noon.Add(time.Hour)}, ledger{}
 	records := people{"a": customer(1, false), "b": customer(2, false), "c": customer(3, false)}
 	asked := audience.Asked{
-		Key: "k", Now: noon, Audience: &v1alpha1.Audience{Everyone: &v1alpha1.Everyone{}}, Judge: j, Records: records, Ledger: l,
+		Key: "k", Now: noon, Audience: &v1alpha1.Audience{Everyone: &v1alpha1.Everyone{}}, Judge: j, Records: records, Ledger: l, Past: l, Table: audience.NewTable(),
 	}
 	var e audience.Evaluation
 	step := func(what string, wantAsked []int, want v1alpha1.Counts) {
@@ -159,7 +161,7 @@ func TestAFailedRefreshIsAskedAgain(t *testing.T) {
 	j := &judge{err: errors.New("worker died")}
 	asked := audience.Asked{
 		Key: "k", Now: noon, Audience: &v1alpha1.Audience{Everyone: &v1alpha1.Everyone{}}, Judge: j,
-		Records: people{"a": customer(1, true)}, Ledger: ledger{},
+		Records: people{"a": customer(1, true)}, Ledger: ledger{}, Past: ledger{}, Table: audience.NewTable(),
 	}
 	var e audience.Evaluation
 	if _, err := e.Refresh(context.Background(), asked); !errors.Is(err, j.err) {
@@ -182,7 +184,7 @@ func TestTheEarliestChangeWakesTheCampaign(t *testing.T) {
 	}}}
 	var e audience.Evaluation
 	got, err := e.Refresh(context.Background(), audience.Asked{
-		Key: "k", Now: noon, Judge: &judge{}, Ledger: ledger{}, Records: people{"a": mover},
+		Key: "k", Now: noon, Judge: &judge{}, Ledger: ledger{}, Past: ledger{}, Table: audience.NewTable(), Records: people{"a": mover},
 		Audience: &v1alpha1.Audience{Selector: &v1alpha1.AudienceSelector{LifeEvents: []v1alpha1.LifeEventType{"Relocation"}}},
 	})
 	if err != nil {
@@ -198,7 +200,7 @@ func TestTheConsentsDigestFollowsTheAudience(t *testing.T) {
 	look := func() v1alpha1.ConsentSet {
 		var e audience.Evaluation
 		if _, err := e.Refresh(context.Background(), audience.Asked{
-			Key: "k", Now: noon, Judge: &judge{}, Ledger: ledger{}, Records: records, Audience: &v1alpha1.Audience{Everyone: &v1alpha1.Everyone{}},
+			Key: "k", Now: noon, Judge: &judge{}, Ledger: ledger{}, Past: ledger{}, Table: audience.NewTable(), Records: records, Audience: &v1alpha1.Audience{Everyone: &v1alpha1.Everyone{}},
 		}); err != nil {
 			t.Fatal(err)
 		}

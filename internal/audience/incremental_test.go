@@ -14,6 +14,7 @@ import (
 
 	"github.com/codb-dev/codb/api/v1alpha1"
 	"github.com/codb-dev/codb/internal/audience"
+	"github.com/codb-dev/codb/internal/consent"
 	"github.com/codb-dev/codb/internal/decision"
 	"github.com/codb-dev/codb/internal/feed"
 )
@@ -60,6 +61,15 @@ func (p *past) running() audience.Ledger {
 	return nil
 }
 
+// whole is the past of which no run hides anything.
+type whole struct{ *past }
+
+func (w whole) Version(id string) uint64 { return w.contacts[id] }
+
+func (w whole) Contacts(id string) (decision.Contacts, uint64) {
+	return decision.Contacts{Sent: make([]decision.Contact, w.contacts[id])}, w.contacts[id]
+}
+
 func (p *past) Contacts(id string) (decision.Contacts, uint64) {
 	c := decision.Contacts{}
 	for range p.Version(id) {
@@ -101,9 +111,11 @@ func TestFollowingChangesIsTheSameAsLookingAtEverybody(t *testing.T) {
 		p := &past{Log: feed.Log{Keep: keep}, contacts: map[string]uint64{}}
 		now := noon
 		var kept audience.Evaluation
-		look := func(e *audience.Evaluation) *decision.Tally {
+		table := audience.NewTable()
+		look := func(e *audience.Evaluation, in *audience.Table) *decision.Tally {
 			tally, err := e.Refresh(context.Background(), audience.Asked{
 				Key: "k", Runs: fmt.Sprint(p.hidden), Now: now, Judge: rules{}, Records: s, Ledger: p, Running: p.running(),
+				Table: in, Past: whole{p},
 				Audience: &v1alpha1.Audience{Selector: &v1alpha1.AudienceSelector{Labels: []v1alpha1.LabelMatch{{Key: "in", Values: []string{"yes"}}}}},
 			})
 			if err != nil {
@@ -140,7 +152,7 @@ func TestFollowingChangesIsTheSameAsLookingAtEverybody(t *testing.T) {
 			"wait": func(t *rapid.T) { now = now.Add(time.Duration(rapid.IntRange(1, 90).Draw(t, "seconds")) * time.Second) },
 			"lose": func(*rapid.T) { p.Forget() },
 			"": func(t *rapid.T) {
-				got, want := look(&kept), look(new(audience.Evaluation))
+				got, want := look(&kept, table), look(new(audience.Evaluation), audience.NewTable())
 				if diff := cmp.Diff(want.Counts, got.Counts); diff != "" {
 					t.Fatalf("counts (-anew +kept):\n%s", diff)
 				}
@@ -155,6 +167,100 @@ func TestFollowingChangesIsTheSameAsLookingAtEverybody(t *testing.T) {
 	})
 }
 
+// anew is what follows when everybody is looked at one by one.
+func anew(t testing.TB, a *audience.Asked) *decision.Tally {
+	t.Helper()
+	sum := &decision.Tally{}
+	q := decision.Question{Now: a.Now, Campaign: a.Campaign}
+	var ends []time.Time
+	for _, id := range a.Records.Principals() {
+		r, _ := a.Records.Get(id)
+		in, end := audience.Targets(a.Audience, r.Consent, a.Now)
+		if !in {
+			sum.StaleAt = decision.Sooner(sum.StaleAt, end)
+			continue
+		}
+		s := decision.Subject{Person: consent.For(&r.Consent.Spec, a.Campaign.Brand)}
+		s.Person.Bucket = consent.Bucket(a.Campaign.Namespace+"/"+a.Campaign.Name, id)
+		s.Contacts, _ = a.Ledger.Contacts(id)
+		q.Subjects, ends = append(q.Subjects, s), append(ends, end)
+	}
+	answers, err := a.Judge.Judge(t.Context(), q)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range answers {
+		answers[i].StaleAt = decision.Sooner(answers[i].StaleAt, ends[i])
+		sum.Add(&answers[i])
+	}
+	return sum
+}
+
+// told is a ledger of contacts.
+type told struct {
+	feed.Log
+	past map[string]decision.Contacts
+}
+
+func (l *told) Contacts(id string) (decision.Contacts, uint64) { return l.past[id], 0 }
+func (l *told) Version(string) uint64                          { return 0 }
+func (l *told) Present(string) bool                            { return false }
+
+// Thousands of customers who change in any way leave the sum exactly what it is
+// when everybody is looked at, for every kind of audience.
+func TestTheSumOfManyFollowsEveryChange(t *testing.T) {
+	c := newCrowd(11)
+	s := &store{Log: feed.Log{Keep: 1 << 16}, records: map[string]audience.Record{}}
+	l := &told{Log: feed.Log{Keep: 1 << 16}, past: map[string]decision.Contacts{}}
+	table, now := audience.NewTable(), noon
+	selector := func(s v1alpha1.AudienceSelector) v1alpha1.Audience { return v1alpha1.Audience{Selector: &s} }
+	audiences := []v1alpha1.Audience{
+		{Everyone: &v1alpha1.Everyone{}}, {},
+		selector(v1alpha1.AudienceSelector{Jurisdictions: []v1alpha1.Jurisdiction{"DE"}, Languages: []v1alpha1.Language{"de"}}),
+		selector(v1alpha1.AudienceSelector{LifeStages: []v1alpha1.LifeStage{"Student"}, Labels: []v1alpha1.LabelMatch{{Key: "in", Values: []string{"yes"}}}}),
+		selector(v1alpha1.AudienceSelector{LifeEvents: []v1alpha1.LifeEventType{"Relocation"}}),
+	}
+	kept := make([]audience.Evaluation, len(audiences))
+	for round := range 12 {
+		for range 1500 {
+			id := fmt.Sprintf("c-%d", c.IntN(6000))
+			switch c.IntN(5) {
+			case 0:
+				s.remove(id)
+			case 1:
+				l.past[id] = c.past()
+				l.Add(id)
+			default:
+				s.put(id, c.customer(id, false))
+			}
+		}
+		now = now.Add(time.Duration(c.IntN(40)) * time.Hour)
+		for i := range audiences {
+			a := audience.Asked{
+				Key: "k", Now: now, Judge: rules{}, Table: table, Records: s, Past: l, Ledger: l, Audience: &audiences[i],
+				Campaign: decision.Campaign{Namespace: "n", Name: "c", Brand: "acme"},
+			}
+			got, err := kept[i].Refresh(t.Context(), a)
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := anew(t, &a)
+			if diff := cmp.Diff(want.Counts, got.Counts); diff != "" {
+				t.Fatalf("round %d, audience %d: counts (-anew +kept):\n%s", round, i, diff)
+			}
+			if diff := cmp.Diff(want.Reasons(), got.Reasons()); diff != "" {
+				t.Fatalf("round %d, audience %d: reasons (-anew +kept):\n%s", round, i, diff)
+			}
+			if late := !want.StaleAt.IsZero() && (got.StaleAt.IsZero() || got.StaleAt.After(want.StaleAt)); late {
+				t.Fatalf("round %d, audience %d: wakes at %s, must at %s", round, i, got.StaleAt, want.StaleAt)
+			}
+			if n := len(kept[i].Targeted()); int64(n) != want.Counts.Targeted {
+				t.Fatalf("round %d, audience %d: %d are named, %d targeted", round, i, n, want.Counts.Targeted)
+			}
+		}
+	}
+}
+
 // A change costs what it concerns: nobody else is looked at.
 func BenchmarkOneChangeOf(b *testing.B) {
 	for _, n := range []int{1_000, 20_000, 100_000} {
@@ -166,7 +272,7 @@ func BenchmarkOneChangeOf(b *testing.B) {
 			}
 			var e audience.Evaluation
 			a := audience.Asked{
-				Key: "k", Now: noon, Judge: rules{}, Records: s, Ledger: p, Audience: &v1alpha1.Audience{Everyone: &v1alpha1.Everyone{}},
+				Key: "k", Now: noon, Judge: rules{}, Records: s, Ledger: p, Past: p, Table: audience.NewTable(), Audience: &v1alpha1.Audience{Everyone: &v1alpha1.Everyone{}},
 			}
 			look := func() {
 				if _, err := e.Refresh(context.Background(), a); err != nil {

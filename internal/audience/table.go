@@ -31,6 +31,9 @@ type Table struct {
 	news   []news // oldest first
 	told   uint64 // how many there ever were
 	latest atomic.Pointer[Snapshot]
+
+	following       sync.Mutex
+	records, ledger uint64 // marks up to which the table has followed
 }
 
 // slot is where a chunk is.
@@ -64,7 +67,7 @@ type trait struct {
 }
 
 // Put takes in a customer's consent and past. seen is when the consent arrived.
-func (t *Table) Put(c *v1alpha1.CustomerConsent, past decision.Contacts, seen time.Time) {
+func (t *Table) Put(name string, c *v1alpha1.CustomerConsent, past decision.Contacts, seen time.Time) {
 	e := &entry{past: past, persons: map[string]consent.Person{"": consent.For(&c.Spec, "")}}
 	for i := range c.Spec.Relationships {
 		b := c.Spec.Relationships[i].Brand
@@ -73,9 +76,9 @@ func (t *Table) Put(c *v1alpha1.CustomerConsent, past decision.Contacts, seen ti
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.room()
-	mark := consent.MarkOf(c.Name)
-	old, known := t.find(mark, c.Name)
-	t.tail.identify(c.Name, mark, c.UID)
+	mark := consent.MarkOf(name)
+	old, known := t.find(mark, name)
+	t.tail.identify(name, mark, c.UID)
 	t.tail.enter(e)
 	t.tail.base.IDs[traits].Append(t.traits(c))
 	t.tail.base.Ints[generation].Append(c.Generation)
@@ -106,14 +109,6 @@ func (t *Table) Remove(name string) {
 		t.places.remove(mark, place, t.mark)
 		t.kill(place)
 	}
-}
-
-// Has says whether the customer is in the table.
-func (t *Table) Has(name string) bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	_, ok := t.find(consent.MarkOf(name), name)
-	return ok
 }
 
 // A place is a slot and a row in its chunk.

@@ -212,7 +212,7 @@ func TestATableHasEverybodyExactly(t *testing.T) {
 				switch _, known := m.customers[id]; {
 				case !known || c.IntN(3) == 0:
 					m.customers[id], m.past[id] = c.customer(id, tc.wide), c.past()
-					table.Put(m.customers[id], m.past[id], time.Time{})
+					table.Put(id, m.customers[id], m.past[id], time.Time{})
 				case c.IntN(4) == 0:
 					delete(m.customers, id)
 					table.Remove(id)
@@ -249,9 +249,9 @@ func TestTheSameAgainIsNoChange(t *testing.T) {
 		one = c.customer("c-1", false)
 	}
 	past := decision.Contacts{Sent: []decision.Contact{{At: 1, Brand: "acme"}}}
-	table.Put(one, past, noon)
+	table.Put("c-1", one, past, noon)
 	before := table.Snapshot()
-	table.Put(one.DeepCopy(), past, noon)
+	table.Put("c-1", one.DeepCopy(), past, noon)
 	table.Past("c-1", past)
 	table.Past("c-2", past)
 	if table.Snapshot() != before {
@@ -259,7 +259,7 @@ func TestTheSameAgainIsNoChange(t *testing.T) {
 	}
 	other := one.DeepCopy()
 	other.Generation++
-	table.Put(other, past, noon)
+	table.Put("c-1", other, past, noon)
 	if table.Snapshot() == before {
 		t.Error("another generation is another consent, and was not seen")
 	}
@@ -296,7 +296,7 @@ func TestReadersNeedNoLock(t *testing.T) {
 		})
 	}
 	for i := range 6000 {
-		table.Put(c.customer(fmt.Sprintf("c-%d", i%500), false), c.past(), time.Time{})
+		table.Put(fmt.Sprintf("c-%d", i%500), c.customer("", false), c.past(), time.Time{})
 	}
 	close(stop)
 	wg.Wait()

@@ -90,17 +90,11 @@ func (t *Tally) Add(a *Answer) {
 	}
 	for i := range a.Reasons {
 		r := &a.Reasons[i]
-		s := t.reasons[keyOf(r)]
-		if s == nil {
-			s = &reasonSum{}
-			t.reasons[keyOf(r)] = s
+		var n int64
+		if firstOf(a.Reasons, i) {
+			n = 1
 		}
-		s.customers++
-		if r.Until.IsZero() {
-			s.open = true
-		} else if r.Until.After(s.until) {
-			s.until = r.Until
-		}
+		t.sum(keyOf(r)).add(n, Ending{r.Until, r.Until.IsZero()})
 	}
 }
 
@@ -112,10 +106,13 @@ func (t *Tally) Remove(a *Answer) {
 		r := &a.Reasons[i]
 		s := t.reasons[keyOf(r)]
 		if s == nil {
-			t.torn = true // never added: the sum is not to be trusted
+			t.torn = t.torn || firstOf(a.Reasons, i) // never added: the sum is not to be trusted
 			continue
 		}
-		if s.customers--; s.customers == 0 {
+		if firstOf(a.Reasons, i) {
+			s.customers--
+		}
+		if s.customers == 0 {
 			delete(t.reasons, keyOf(r))
 			continue
 		}
@@ -124,6 +121,73 @@ func (t *Tally) Remove(a *Answer) {
 		}
 	}
 }
+
+// firstOf says whether no reason before it is the same to a count of people:
+// somebody may have two that differ in their message or their end.
+func firstOf(reasons []Reason, i int) bool {
+	return !slices.ContainsFunc(reasons[:i], func(r Reason) bool { return keyOf(&r) == keyOf(&reasons[i]) })
+}
+
+// Ending is until when a reason holds for the last of many customers.
+type Ending struct {
+	Until time.Time // of those of whom it is known; zero: of nobody
+	Open  bool      // somebody's is not known
+}
+
+// Many counts so many customers more, or less, of whom all that is known is what
+// follows for them.
+func (t *Tally) Many(people v1alpha1.Counts, sign int64) {
+	c := &t.Counts
+	c.Targeted += sign * people.Targeted
+	c.Allowed += sign * people.Allowed
+	c.Held += sign * people.Held
+	c.Denied += sign * people.Denied
+	c.HeldOut += sign * people.HeldOut
+}
+
+// Reason counts so many customers more, or less, who have a reason, the last of
+// them until end.
+func (t *Tally) Reason(r *Reason, n int64, end Ending) {
+	if t.reasons == nil {
+		t.reasons = map[reasonKey]*reasonSum{}
+	}
+	t.sum(keyOf(r)).add(n, end)
+	if t.reasons[keyOf(r)].customers == 0 {
+		delete(t.reasons, keyOf(r))
+	}
+}
+
+func (t *Tally) sum(k reasonKey) *reasonSum {
+	s := t.reasons[k]
+	if s == nil {
+		s = &reasonSum{}
+		t.reasons[k] = s
+	}
+	return s
+}
+
+func (s *reasonSum) add(n int64, end Ending) {
+	s.customers += n
+	s.open = s.open || end.Open
+	if end.Until.After(s.until) {
+		s.until = end.Until
+	}
+}
+
+// With is the sum of two.
+func (t *Tally) With(other *Tally) *Tally {
+	out := &Tally{Counts: t.Counts, StaleAt: Sooner(t.StaleAt, other.StaleAt), reasons: map[reasonKey]*reasonSum{}}
+	out.Many(other.Counts, 1)
+	for _, of := range []*Tally{t, other} {
+		for k, s := range of.reasons {
+			out.sum(k).add(s.customers, Ending{s.until, s.open})
+		}
+	}
+	return out
+}
+
+// SameReason says whether two reasons are one to a count of people.
+func SameReason(a, b *Reason) bool { return keyOf(a) == keyOf(b) }
 
 // Torn says that an answer was removed which may have been the last to hold:
 // until when a reason holds is not known until everything is added anew.
