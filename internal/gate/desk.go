@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -93,6 +94,10 @@ type Desk struct {
 	metrics *deskMetrics
 	roll    *roll
 
+	asking  atomic.Uint64 // how often somebody wanted to know what the ledger has
+	reading sync.Mutex    // one reads it; guards read
+	read    uint64        // up to which of them were served
+
 	mu   sync.Mutex // guards book, and the order of what both are told
 	book *permit.Book
 	past *contacts.Projection
@@ -120,10 +125,16 @@ func NewDesk(o DeskOptions) *Desk {
 }
 
 // advance reads what the ledger has, and says up to where. Records on the disk
-// before the call are known after it.
+// before the call are known after it: who waits for another to read is served by
+// the next one that begins to, with all others who wait.
 func (d *Desk) advance(ctx context.Context) (uint64, error) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
+	mine := d.asking.Add(1)
+	d.reading.Lock()
+	defer d.reading.Unlock()
+	if d.read >= mine {
+		return d.past.Position().Sequence, nil
+	}
+	all := d.asking.Load()
 	for {
 		at := d.past.Position().Sequence
 		page, err := d.ledger.After(ctx, at, contacts.MaxBatch)
@@ -131,13 +142,23 @@ func (d *Desk) advance(ctx context.Context) (uint64, error) {
 			return at, err
 		}
 		if len(page.Records) == 0 {
+			d.read = all
 			return at, nil
 		}
-		if err := d.past.Apply(page); err != nil {
+		if err := d.apply(page); err != nil {
 			return at, err
 		}
+	}
+}
+
+func (d *Desk) apply(page contacts.Page) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	err := d.past.Apply(page)
+	if err == nil {
 		d.book.Apply(page.Records)
 	}
+	return err
 }
 
 // append writes what was decided on what was known up to seen, and reads it. The

@@ -315,3 +315,35 @@ func TestManyPodsContactEverybodyOnce(t *testing.T) {
 		}
 	}
 }
+
+// counted counts how often the ledger is written to.
+type counted struct {
+	Reserving
+	appends int
+}
+
+func (c *counted) AppendIf(ctx context.Context, r []contacts.Record, seen map[string]uint64) ([]contacts.Result, error) {
+	c.appends++
+	return c.Reserving.AppendIf(ctx, r, seen)
+}
+
+// A sync of the disk for every few who are meant would be the price of a small
+// audience among many customers.
+func TestADrawWritesOnceHoweverFewAreMeant(t *testing.T) {
+	var ids []string
+	for i := range 5000 {
+		ids = append(ids, fmt.Sprintf("c-%04d", i))
+	}
+	o := newOffice(t, ids...)
+	for i := 0; i < len(ids); i += 50 {
+		o.town.says(ids[i], func(s *v1alpha1.CustomerConsentSpec) { s.Language = "de" })
+	}
+	o.town.change(func() {
+		o.town.audience = v1alpha1.Audience{Selector: &v1alpha1.AudienceSelector{Languages: []v1alpha1.Language{"de"}}}
+	})
+	c := &counted{Reserving: o.file}
+	o.desk = NewDesk(DeskOptions{Ledger: c, World: o.town, Clock: o.town.clock, Log: logr.Discard()})
+	if d := o.draw(pod(1, "spring"), 80); len(d.Permits) != 80 || c.appends != 1 {
+		t.Errorf("%d permits, %d appends", len(d.Permits), c.appends)
+	}
+}

@@ -42,6 +42,8 @@ const (
 	proveEvery = 5 * time.Second
 	// atOnce is about how many customers the policies are asked about together.
 	atOnce = 256
+	// atMost is about how many are looked at in one go who are perhaps not meant.
+	atMost = 1 << 14
 )
 
 // Draw hands up to max permits to the pod. It waits until there is one, the run
@@ -183,16 +185,7 @@ func (d *Desk) meet(q *queue) {
 func (d *Desk) drawSome(ctx context.Context, c *Case, q *queue, pod string, most int, out *Drawn) error {
 	seen, now := d.past.Position().Sequence, d.now()
 	want := most - len(out.Permits)
-	a := &asked{}
-	ids := q.line.Next(min(max(want, 64), atOnce))
-	for _, id := range ids {
-		if d.standing(c.Campaign.Run(), id) != permit.Free {
-			continue // something will be known of them when that is over
-		}
-		if code, until := d.subject(c, a, id, now); code == v1alpha1.CodeNotTargeted {
-			q.line.Wait(id, false, until)
-		}
-	}
+	a, ids := d.next(c, q, min(max(want, 64), atOnce), now)
 	answers, err := d.judge(ctx, c, a, now)
 	if err != nil {
 		q.back(ids)
@@ -215,6 +208,25 @@ func (d *Desk) drawSome(ctx context.Context, c *Case, q *queue, pod string, most
 		}
 	}
 	return nil
+}
+
+// next takes customers out of the line until there are n to ask about, or very
+// many were not meant: each time that the ledger is written to, much is to come
+// of it.
+func (d *Desk) next(c *Case, q *queue, n int, now time.Time) (a *asked, taken []string) {
+	for a = (&asked{}); len(a.ids) < n && len(taken) < atMost && !q.line.Asked(); {
+		ids := q.line.Next(n - len(a.ids))
+		taken = append(taken, ids...)
+		for _, id := range ids {
+			if d.standing(c.Campaign.Run(), id) != permit.Free {
+				continue // something will be known of them when that is over
+			}
+			if code, until := d.subject(c, a, id, now); code == v1alpha1.CodeNotTargeted {
+				q.line.Wait(id, false, until)
+			}
+		}
+	}
+	return a, taken
 }
 
 // back puts into the line again whom nothing came of.
