@@ -99,9 +99,7 @@ func (r *Reconciler) decide(ctx context.Context, p *v1alpha1.CampaignPolicy, rep
 		if err != nil {
 			return err
 		}
-		if s.Engines, err = r.Library.Engines(policy.FromObject(p), report.Unplanned); err != nil {
-			return err
-		}
+		s.Engines = policy.Engines(policy.FromObject(p), report)
 		s.InForce = rev
 		r.Book.Put(p, inForce(policy.FromObject(p), &p.Spec, rev.Digest))
 		set(p, metav1.ConditionTrue, v1alpha1.ReasonReady, ready(p, report))

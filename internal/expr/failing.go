@@ -36,6 +36,8 @@ func unfailing(b Bool, inner int) bool {
 		return unfailing(b.Term, inner)
 	case *Exists:
 		return unfailing(b.If, inner)
+	case *In:
+		return unfailingNum(b.Num, inner)
 	case *AndOf:
 		return all(b.Terms, inner)
 	case *OrOf:
@@ -78,6 +80,14 @@ func failing(n Num) bool {
 		return failing(n.Num)
 	case *Sum:
 		return failing(n.A) || failing(n.B)
+	case *Product:
+		return failing(n.A) || failing(n.B)
+	case *Rest:
+		return true
+	case *Total:
+		return !Unfailing(n.Items)
+	case *Different:
+		return !Unfailing(n.Items)
 	case *Best:
 		return slices.ContainsFunc(n.Of, failing)
 	case *Otherwise:

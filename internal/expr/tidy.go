@@ -102,6 +102,8 @@ func (f facts) bool(b Bool) {
 		f.num(b.R)
 	case *Known:
 		f.num(b.Num)
+	case *In:
+		f.num(b.Num)
 	case *Test:
 		f.table(b.Table)
 	case *Exists:
@@ -114,6 +116,12 @@ func (f facts) num(n Num) {
 	f[(&Known{Num: n}).Key()] = true
 	switch n := n.(type) {
 	case *Sum:
+		f.num(n.A)
+		f.num(n.B)
+	case *Product:
+		f.num(n.A)
+		f.num(n.B)
+	case *Rest:
 		f.num(n.A)
 		f.num(n.B)
 	case *Best:

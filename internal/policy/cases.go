@@ -27,6 +27,8 @@ type Report struct {
 	Total    int          `json:"total"`
 	// Unplanned are the rules that only OPA's interpreter can evaluate.
 	Unplanned []Refused `json:"unplanned,omitempty"`
+	// NotNative are the rules that are not compiled for columns.
+	NotNative []Refused `json:"notNative,omitempty"`
 }
 
 // TestResult is how one case came out.
@@ -149,7 +151,7 @@ func (l *Library) check(ctx context.Context, p *Policy) Report {
 	if err != nil {
 		return Report{Problems: regoProblems(ownFile, err, ProblemCompile, "opa check --strict shows more"), Total: len(p.Tests)}
 	}
-	r := Report{Total: len(p.Tests), Unplanned: i.unplanned(ctx)}
+	r := Report{Total: len(p.Tests), Unplanned: i.unplanned(ctx), NotNative: i.notNative()}
 	for n := range p.Tests {
 		result := i.test(ctx, &p.Tests[n])
 		if result.Passed {

@@ -32,6 +32,10 @@ type Interpreter struct {
 	compiler *ast.Compiler
 	store    storage.Store
 	txn      storage.Transaction
+
+	// elsewhere is asked, instead of this process, what policies' own Rego comes
+	// to for single values. Nil: this process is one that may be killed.
+	elsewhere *oracle
 }
 
 // query asks for the sets of some uses at once.
@@ -74,6 +78,11 @@ func NewInterpreter(l *Library, ps []Policy) (*Interpreter, error) {
 	}
 	i.all, err = i.prepare(ctx, every...)
 	return i, err
+}
+
+// has says whether a rule of a policy is among what is evaluated.
+func (i *Interpreter) has(policy, rule string) bool {
+	return slices.ContainsFunc(i.uses, func(u use) bool { return u.policy == policy && u.rule == rule })
 }
 
 // Digest implements decision.Judge.

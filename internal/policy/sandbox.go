@@ -217,14 +217,18 @@ func (s *Sandbox) LoadPlanned(ctx context.Context, ps []Policy) (decision.Judge,
 }
 
 func (s *Sandbox) load(ctx context.Context, ps []Policy, planned bool) (decision.Judge, error) {
+	j := s.judgeOf(ps, planned)
+	if err := s.with(ctx, s.judging, j.loadInto); err != nil {
+		return nil, fmt.Errorf("load policies: %w", err)
+	}
+	return j, nil
+}
+
+// judgeOf is a judge that no worker has loaded yet.
+func (s *Sandbox) judgeOf(ps []Policy, planned bool) *judge {
 	ps = slices.Clone(ps)
 	for i := range ps {
 		ps[i].Tests = nil
 	}
-	j := &judge{sandbox: s, policies: ps, digest: s.lib.DigestAll(ps), planned: planned, strikes: map[int]strike{}}
-	err := s.with(ctx, s.judging, j.loadInto)
-	if err != nil {
-		return nil, fmt.Errorf("load policies: %w", err)
-	}
-	return j, nil
+	return &judge{sandbox: s, policies: ps, digest: s.lib.DigestAll(ps), planned: planned, strikes: map[int]strike{}}
 }

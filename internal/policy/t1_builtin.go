@@ -2,6 +2,7 @@ package policy
 
 import (
 	"context"
+	"slices"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/metrics"
@@ -21,12 +22,24 @@ func (c *native) builtin(name string, args []value, t *trail, k func(value)) {
 		return
 	}
 	switch name {
-	case "plus", "minus":
+	case "plus":
 		k(c.sum(name, args))
+	case "minus":
+		if isSet(args[0]) {
+			k(c.only(args, false))
+		} else {
+			k(c.sum(name, args))
+		}
+	case "mul", "rem":
+		k(c.multiply(name, args))
+	case "abs":
+		k(number{n: c.same(&expr.Best{Of: []expr.Num{c.num(args[0]), c.same(&expr.Sum{A: expr.Const(0), B: c.num(args[0]), Minus: true})}}), total: total(args...)})
 	case "min", "max":
 		k(c.extreme(name == "min", args[0], t))
 	case "count":
 		k(size{of: args[0], at: t})
+	case "sum":
+		k(c.total(args[0], t))
 	case "sort":
 		m, ok := args[0].(many)
 		if !ok || m.set {
@@ -36,10 +49,14 @@ func (c *native) builtin(name string, args []value, t *trail, k func(value)) {
 		k(m)
 	case "or":
 		k(c.union(args))
+	case "and":
+		k(c.only(args, true))
 	case "internal.member_2":
 		k(cond{c.member(args[0], args[1], t)})
 	case "object.get":
 		c.get(args, t, k)
+	case "div":
+		refuse("a division, which may leave a fraction; multiply the other side instead")
 	default:
 		refuse("%s of a %s", name, kindOf(worst(args)))
 	}
@@ -61,16 +78,29 @@ func (c *native) ofBuiltin(name string, args []value) (*finite, bool) {
 	if f == nil {
 		return nil, false
 	}
+	here := func(vals []ast.Value) (ast.Value, error) { return callBuiltin(f, vals) }
+	there := c.i.elsewhere
+	if there == nil || !c.own {
+		return join(name, args, here)
+	}
+	grows, ref := slices.Contains(growing, name), ast.BuiltinMap[name].Ref()
 	return join(name, args, func(vals []ast.Value) (ast.Value, error) {
-		operands := make([]*ast.Term, len(vals))
-		for i, v := range vals {
-			operands[i] = ast.NewTerm(v)
+		if !grows && short(vals) {
+			return here(vals)
 		}
-		var out ast.Value
-		b := topdown.BuiltinContext{Context: context.Background(), Metrics: metrics.NoOp(), Cancel: topdown.NewCancel()}
-		err := f(b, operands, func(t *ast.Term) error { out = t.Value; return nil })
-		return out, err
+		return there.value(ref, vals, ast.NewObject())
 	})
+}
+
+func callBuiltin(f topdown.BuiltinFunc, vals []ast.Value) (ast.Value, error) {
+	operands := make([]*ast.Term, len(vals))
+	for i, v := range vals {
+		operands[i] = ast.NewTerm(v)
+	}
+	var out ast.Value
+	b := topdown.BuiltinContext{Context: context.Background(), Metrics: metrics.NoOp(), Cancel: topdown.NewCancel()}
+	err := f(b, operands, func(t *ast.Term) error { out = t.Value; return nil })
+	return out, err
 }
 
 func (c *native) sum(name string, args []value) value {
@@ -79,6 +109,58 @@ func (c *native) sum(name string, args []value) value {
 		return s
 	}
 	return number{n: c.same(&expr.Sum{A: c.num(args[0]), B: c.num(args[1]), Minus: name == "minus"}), total: total(args...)}
+}
+
+func (c *native) multiply(name string, args []value) value {
+	var n expr.Num = &expr.Product{A: c.num(args[0]), B: c.num(args[1])}
+	if name == "rem" {
+		n = &expr.Rest{A: c.num(args[0]), B: c.num(args[1])}
+	}
+	return number{n: c.same(n), total: total(args...)}
+}
+
+// total is the sum of a collection.
+func (c *native) total(of value, t *trail) value {
+	switch of := of.(type) {
+	case list:
+		var n expr.Num = expr.Const(0)
+		for _, v := range of.elems {
+			n = c.same(&expr.Sum{A: n, B: c.num(v)})
+		}
+		return number{n: n, total: total(of.elems...)}
+	case many:
+		return number{n: c.memo(&expr.Total{Items: c.items(of, t), Distinct: of.set}, t.depth), total: true}
+	}
+	refuse("sum of a %s", kindOf(of))
+	return nil
+}
+
+func isSet(v value) bool {
+	switch v := v.(type) {
+	case many:
+		return v.set
+	case known:
+		_, ok := v.v.(ast.Set)
+		return ok
+	}
+	return false
+}
+
+// only are the elements of a set that are, or are not, in another.
+func (c *native) only(args []value, in bool) value {
+	if !isSet(args[0]) || !isSet(args[1]) {
+		refuse("a set operation with a %s", kindOf(worst(args)))
+	}
+	c.manies++
+	return many{set: true, id: c.manies, each: func(t *trail, yield func(value, *trail)) {
+		c.iterate(args[0], t, func(_, elem value, t *trail) {
+			there := c.member(elem, args[1], t)
+			if !in {
+				there = expr.Not(there)
+			}
+			c.guard(t, there, func(t *trail) { yield(elem, t) })
+		})
+	}}
 }
 
 // total says whether all values are always defined.

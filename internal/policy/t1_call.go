@@ -2,6 +2,7 @@ package policy
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 
@@ -78,11 +79,72 @@ func (c *native) unify(a, b *ast.Term, e *env, t *trail, k func(*env, *trail)) {
 		c.eval(a, e, t, func(v value, e *env, t *trail) { k(e.with(name, v), t) })
 		return
 	}
+	if pattern, ok := a.Value.(*ast.Array); ok && !ground(pattern, e) {
+		c.eval(b, e, t, func(v value, e *env, t *trail) { c.destructure(pattern, v, e, t, k) })
+		return
+	}
+	if pattern, ok := b.Value.(*ast.Array); ok && !ground(pattern, e) {
+		c.eval(a, e, t, func(v value, e *env, t *trail) { c.destructure(pattern, v, e, t, k) })
+		return
+	}
 	c.eval(a, e, t, func(v value, e *env, t *trail) {
 		c.eval(b, e, t, func(w value, e *env, t *trail) {
 			c.guard(t, c.equal(v, w, t), func(t *trail) { k(e, t) })
 		})
 	})
+}
+
+// ground says whether all names of an array have a value.
+func ground(a *ast.Array, e *env) bool {
+	free := false
+	ast.WalkVars(a, func(v ast.Var) bool {
+		_, bound := e.of(v)
+		free = free || !bound && !ast.ReservedVars.Contains(v)
+		return free
+	})
+	return !free
+}
+
+// destructure gives the elements of an array their names.
+func (c *native) destructure(pattern *ast.Array, v value, e *env, t *trail, k func(*env, *trail)) {
+	var elems []value
+	switch w := v.(type) {
+	case list:
+		elems = w.elems
+	case known, *finite:
+		f, _ := operand(w)
+		long, _ := join(fmt.Sprintf("has length %d", pattern.Len()), []value{f}, func(vs []ast.Value) (ast.Value, error) {
+			a, ok := vs[0].(*ast.Array)
+			return ast.Boolean(ok && a.Len() == pattern.Len()), nil
+		})
+		long.fails = f.fails
+		c.guard(t, c.test(long), func(t *trail) {
+			elems := make([]value, pattern.Len())
+			for i := range elems {
+				elem, _ := join("at", []value{f, known{ast.InternedTerm(i).Value}}, func(vs []ast.Value) (ast.Value, error) {
+					return lookup(vs[0], vs[1]), nil
+				})
+				elems[i] = elem
+				c.fold(elem, func(v value) { elems[i] = v })
+			}
+			c.each(pattern, elems, e, t, k)
+		})
+		return
+	default:
+		refuse("[...] = %s", kindOf(v))
+	}
+	if len(elems) == pattern.Len() {
+		c.each(pattern, elems, e, t, k)
+	}
+}
+
+func (c *native) each(pattern *ast.Array, elems []value, e *env, t *trail, k func(*env, *trail)) {
+	if len(elems) == 0 {
+		k(e, t)
+		return
+	}
+	n := pattern.Len() - len(elems)
+	c.result(pattern.Elem(n), elems[0], e, t, func(e *env, t *trail) { c.each(pattern, elems[1:], e, t, k) })
 }
 
 func unbound(x *ast.Term, e *env) (ast.Var, bool) {
@@ -147,8 +209,7 @@ func (c *native) compare(name string, a, b value, t *trail) expr.Bool {
 	return whole
 }
 
-// compareSize says whether a collection has so many elements. Of a set it can
-// only tell whether it is empty: two of its elements may be the same.
+// compareSize says whether a collection has so many elements.
 func (c *native) compareSize(op expr.Op, s size, n int64, t *trail) expr.Bool {
 	some := func() expr.Bool { return c.some(s.of, t) }
 	switch {
@@ -174,7 +235,8 @@ func (c *native) sizeNum(s size) expr.Num {
 		n = &expr.Count{Items: []expr.Item{{Steps: []expr.Step{{Loop: expr.Loop{Var: s.at.depth + 1, Array: of.id}}}, Value: expr.Const(1)}}}
 	case many:
 		if of.set {
-			refuse("the count of a set compared with more than 0")
+			n = c.memo(&expr.Different{Items: c.marks(of, s.at)}, s.at.depth)
+			break
 		}
 		n = c.memo(&expr.Count{Items: c.items(of, s.at)}, s.at.depth)
 	default:
@@ -220,8 +282,69 @@ func (c *native) items(m many, t *trail) []expr.Item {
 	return out
 }
 
+// marks are the values in a set as integers that tell them apart.
+func (c *native) marks(m many, t *trail) []expr.Item {
+	var vals []value
+	var ends []*trail
+	ints := false
+	m.each(t, func(v value, end *trail) {
+		vals, ends = append(vals, v), append(ends, end)
+		ints = ints || isNumber(v)
+	})
+	out := make([]expr.Item, len(vals))
+	for i, v := range vals {
+		out[i].Steps = ends[i].steps(t)
+		if ints {
+			out[i].Value = c.num(v)
+			continue
+		}
+		f, ok := operand(v)
+		if !ok {
+			refuse("the count of a set of a %s", kindOf(v))
+		}
+		out[i].Value = &expr.Lookup{Table: c.table("mark", f, c.mark)}
+	}
+	return out
+}
+
+// mark numbers a value: equal ones have the same number.
+func (c *native) mark(v ast.Value) (int64, error) {
+	h := v.Hash()
+	for _, m := range c.marked[h] {
+		if m.v.Compare(v) == 0 {
+			return m.n, nil
+		}
+	}
+	m := marked{v: v, n: c.lastMark}
+	c.marked[h] = append(c.marked[h], m)
+	c.lastMark++
+	return m.n, nil
+}
+
+type marked struct {
+	v ast.Value
+	n int64
+}
+
+// oneOfMany is the condition that an integer is in a known collection.
+func oneOfMany(n expr.Num, in ast.Value) expr.Bool {
+	var all []int64
+	eachKnown(in, func(_, elem ast.Value) {
+		if v, err := instant(elem); err == nil { // nothing else equals an integer
+			all = append(all, v)
+		}
+	})
+	slices.Sort(all)
+	return &expr.In{Num: n, Values: slices.Compact(all)}
+}
+
 // member is the condition that a value is in a collection.
 func (c *native) member(v, in value, t *trail) expr.Bool {
+	if n, ok := v.(number); ok {
+		if w, ok := in.(known); ok {
+			return oneOfMany(n.n, w.v)
+		}
+	}
 	var ways []expr.Bool
 	c.iterate(in, t, func(_, elem value, end *trail) {
 		c.guard(end, c.equal(elem, v, end), func(end *trail) { ways = append(ways, end.fold(t)) })
@@ -236,6 +359,7 @@ func (c *native) iterate(v value, t *trail, yield func(key, elem value, t *trail
 		iterateKnown(v.v, func(key, elem ast.Value) { yield(known{key}, known{elem}, t) })
 	case array:
 		end, l := t.loop(v.id)
+		c.effort.depth = max(c.effort.depth, end.depth)
 		yield(spot{l}, c.element(v, l), end)
 	case many:
 		v.each(t, func(elem value, t *trail) {
@@ -257,25 +381,25 @@ func (c *native) iterate(v value, t *trail, yield func(key, elem value, t *trail
 }
 
 func iterateKnown(v ast.Value, yield func(key, elem ast.Value)) {
+	n := 0
+	eachKnown(v, func(_, _ ast.Value) { n++ })
+	if n > maxUnrolled {
+		refuse("iteration over %d elements, the limit is %d; ask with \"in\" instead", n, maxUnrolled)
+	}
+	eachKnown(v, yield)
+}
+
+func eachKnown(v ast.Value, yield func(key, elem ast.Value)) {
 	switch v := v.(type) {
 	case *ast.Array:
-		if v.Len() > maxUnrolled {
-			refuse("iteration over %d elements", v.Len())
-		}
 		for i := range v.Len() {
 			yield(ast.InternedTerm(i).Value, v.Elem(i).Value)
 		}
 	case ast.Set:
-		if v.Len() > maxUnrolled {
-			refuse("iteration over %d elements", v.Len())
-		}
 		for _, t := range v.Slice() {
 			yield(t.Value, t.Value)
 		}
 	case ast.Object:
-		if v.Len() > maxUnrolled {
-			refuse("iteration over %d elements", v.Len())
-		}
 		v.Foreach(func(key, elem *ast.Term) { yield(key.Value, elem.Value) })
 	}
 }

@@ -1,15 +1,11 @@
 package policy
 
 import (
-	"context"
 	"fmt"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/open-policy-agent/opa/v1/ast"
-	"github.com/open-policy-agent/opa/v1/metrics"
-	"github.com/open-policy-agent/opa/v1/topdown"
 
 	"github.com/codb-dev/codb/internal/expr"
 )
@@ -33,7 +29,11 @@ type native struct {
 	hard     []expr.Bool      // where two values of one rule could be in conflict
 	manies   int
 	nums     map[string]expr.Num
-	at       *ast.Location // what is being compiled
+	at       *ast.Location    // what is being compiled
+	own      bool             // it is a policy's own Rego
+	marked   map[int][]marked // by hash
+	lastMark int64
+	effort   effort
 }
 
 // clock is the time that a plan is asked about.
@@ -47,6 +47,7 @@ func (c *native) solve(b ast.Body, e *env, t *trail, k func(*env, *trail)) {
 		k(e, t)
 		return
 	}
+	c.spend()
 	x, rest := b[0], b[1:]
 	next := func(e *env, t *trail) { c.solve(rest, e, t, k) }
 	was := c.at
@@ -72,6 +73,12 @@ func (c *native) solve(b ast.Body, e *env, t *trail, k func(*env, *trail)) {
 		c.statement(terms, e, t, next)
 	case []*ast.Term:
 		c.call(terms, e, t, next)
+	case *ast.LogicalAnd:
+		c.guard(t, c.holds(terms.Lhs, e, t), func(t *trail) {
+			c.guard(t, c.holds(terms.Rhs, e, t), func(t *trail) { next(e, t) })
+		})
+	case *ast.LogicalOr:
+		c.guard(t, expr.Or(c.holds(terms.Lhs, e, t), c.holds(terms.Rhs, e, t)), func(t *trail) { next(e, t) })
 	default:
 		refuse("%T", terms)
 	}
@@ -234,48 +241,6 @@ func (c *native) num(v value) expr.Num {
 
 // now is input.now.
 func (c *native) now() *finite { return c.atoms["input.now"].(*finite) }
-
-// query asks OPA itself for the value of a rule, or of a function of some
-// arguments, where nothing of the input is there but what is given.
-func (c *native) query(ref ast.Ref, args []ast.Value, input ast.Value) (ast.Value, error) {
-	c.opa.Lock()
-	defer c.opa.Unlock()
-	terms := []*ast.Term{ast.NewTerm(ref)}
-	for _, a := range args {
-		terms = append(terms, ast.NewTerm(a))
-	}
-	var x *ast.Expr
-	if len(args) > 0 {
-		x = &ast.Expr{Terms: append(terms, ast.VarTerm(result))}
-	} else {
-		x = ast.Equality.Expr(ast.VarTerm(result), terms[0])
-	}
-	cancel, done := limited()
-	defer done()
-	var out ast.Value
-	var failed []topdown.Error
-	q := topdown.NewQuery(ast.NewBody(x)).WithCompiler(c.i.compiler).WithStore(c.i.store).WithTransaction(c.i.txn).
-		WithInput(ast.NewTerm(input)).WithMetrics(metrics.NoOp()).WithBuiltinErrorList(&failed).WithCancel(cancel)
-	err := q.Iter(context.Background(), func(qr topdown.QueryResult) error {
-		out = qr[ast.Var(result)].Value
-		return nil
-	})
-	if err == nil && len(failed) > 0 {
-		err = &failed[0]
-	}
-	return out, err
-}
-
-// nativeTime is what OPA may take in this process to answer for one combination
-// of ids. It only runs rules of codb's own library here; what takes longer is left
-// to the workers.
-const nativeTime = time.Second
-
-// limited is a cancel that comes by itself.
-func limited() (topdown.Cancel, func() bool) {
-	cancel := topdown.NewCancel()
-	return cancel, time.AfterFunc(nativeTime, cancel.Cancel).Stop
-}
 
 func kindOf(v value) string {
 	return strings.TrimPrefix(strings.TrimPrefix(fmt.Sprintf("%T", v), "*"), "policy.")

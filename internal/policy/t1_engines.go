@@ -1,7 +1,6 @@
 package policy
 
 import (
-	"fmt"
 	"slices"
 	"sync"
 
@@ -10,45 +9,42 @@ import (
 )
 
 // Engines says of each rule of a policy by what it is evaluated, for a campaign
-// of the usual kind. Only what codb's own library says is tried; a policy's own
-// Rego is for workers, which told what they can't plan.
-func (l *Library) Engines(p Policy, unplanned []Refused) ([]v1alpha1.RuleEngine, error) {
-	own := p.Rego != ""
-	p.Rego = ""
-	var refused []Refused
-	if len(p.Rules) > 0 {
-		i, err := NewInterpreter(l, []Policy{p})
-		if err != nil {
-			return nil, fmt.Errorf("find the engines of policy %s: %w", p.Name, err)
-		}
-		_, refused = newPlan(i, new(sync.Mutex), &usualCampaign)
-	}
+// of the usual kind, as its check found out.
+func Engines(p Policy, r Report) []v1alpha1.RuleEngine {
 	var out []v1alpha1.RuleEngine
 	for _, u := range p.Rules {
-		why := ""
-		if at := slices.IndexFunc(refused, func(r Refused) bool { return r.Rule == u.Name }); at >= 0 {
-			why = clip(refused[at].Why, 250) + "; docs/policies.md says what can be compiled"
-		}
-		out = append(out, engineOf(u.Name, why, unplanned))
+		out = append(out, engineOf(u.Name, r))
 	}
-	if own {
-		out = append(out, engineOf(OwnRule,
-			"a policy's own Rego is evaluated in a process of its own; say with rules of the library what they can say", unplanned))
+	if p.Rego != "" {
+		out = append(out, engineOf(OwnRule, r))
 	}
-	return out, nil
+	return out
 }
 
-// engineOf is what evaluates a rule that is not native for some reason.
-func engineOf(rule, why string, unplanned []Refused) v1alpha1.RuleEngine {
-	e := v1alpha1.RuleEngine{Rule: rule, Engine: v1alpha1.EngineNative, Why: why}
-	if why == "" {
-		return e
+func engineOf(rule string, r Report) v1alpha1.RuleEngine {
+	of := func(refused []Refused) string {
+		if at := slices.IndexFunc(refused, func(r Refused) bool { return r.Rule == rule }); at >= 0 {
+			return refused[at].Why
+		}
+		return ""
 	}
-	e.Engine = v1alpha1.EnginePlan
-	if at := slices.IndexFunc(unplanned, func(r Refused) bool { return r.Rule == rule }); at >= 0 {
-		e.Engine, e.Why = v1alpha1.EngineOPA, why+"; OPA has no plan for it: "+clip(oneLine(unplanned[at].Why), 150)
+	why, unplanned := of(r.NotNative), of(r.Unplanned)
+	if why == "" {
+		return v1alpha1.RuleEngine{Rule: rule, Engine: v1alpha1.EngineNative}
+	}
+	e := v1alpha1.RuleEngine{Rule: rule, Engine: v1alpha1.EnginePlan, Why: clip(oneLine(why), 250) + "; docs/policies.md says what to write instead"}
+	if unplanned != "" {
+		e.Engine = v1alpha1.EngineOPA
+		e.Why += "; OPA has no plan for it: " + clip(oneLine(unplanned), 150)
 	}
 	return e
+}
+
+// notNative are the uses of an interpreter that can't be compiled for columns, and
+// why. A process that may be killed finds out.
+func (i *Interpreter) notNative() []Refused {
+	_, refused := newPlan(i, new(sync.Mutex), &usualCampaign)
+	return refused
 }
 
 var usualCampaign = decision.Campaign{

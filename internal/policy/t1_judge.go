@@ -56,17 +56,24 @@ type campaignPlan struct {
 	dice  *rand.Rand
 }
 
-// newEngine makes an engine in front of OPA. Where the library's rules can't be
-// compiled in this process at all, OPA it is.
+// newEngine makes an engine in front of OPA, whose workers have accepted the
+// policies. Only then does this process compile a policy's own Rego: what OPA's
+// compiler took of a worker's time and memory is what it takes here, since the
+// text and the compiler are the same, and nothing is evaluated by that. What
+// evaluating takes has no such bound; see native.evaluator. Where the policies
+// can't be compiled in this process at all, OPA it is.
 func newEngine(s *Sandbox, ps []Policy, opa decision.Judge) decision.Judge {
-	library := slices.Clone(ps)
-	for i := range library {
-		library[i].Rego = "" // not for this process
+	mine := slices.Clone(ps)
+	for i := range mine {
+		if mine[i].Rego != "" && len(s.lib.lintOwn(mine[i].Rego)) > 0 { // its limits are what bounds the compiler's time
+			mine[i].Rego = ""
+		}
 	}
-	i, err := NewInterpreter(s.lib, library)
+	i, err := NewInterpreter(s.lib, mine)
 	if err != nil {
 		return opa
 	}
+	i.elsewhere = &oracle{judge: s.judgeOf(ps, false)}
 	return &engine{
 		sandbox: s, policies: ps, opa: opa, metrics: s.native, asked: i, plans: map[decision.Campaign]*campaignPlan{}, worth: worthwhile,
 	}
@@ -230,9 +237,13 @@ func (e *engine) tryPlan(c *decision.Campaign) (p *plan, refused []Refused) {
 func (e *engine) left(refused []Refused) []Policy {
 	var out []Policy
 	for _, p := range e.policies {
-		p.Rules = slices.DeleteFunc(slices.Clone(p.Rules), func(u v1alpha1.RuleUse) bool {
-			return !slices.ContainsFunc(refused, func(r Refused) bool { return r.Policy == p.Name && r.Rule == u.Name })
-		})
+		is := func(rule string) bool {
+			return slices.ContainsFunc(refused, func(r Refused) bool { return r.Policy == p.Name && r.Rule == rule })
+		}
+		p.Rules = slices.DeleteFunc(slices.Clone(p.Rules), func(u v1alpha1.RuleUse) bool { return !is(u.Name) })
+		if !is(OwnRule) && e.asked.has(p.Name, OwnRule) {
+			p.Rego = ""
+		}
 		if p.Rego != "" || len(p.Rules) > 0 {
 			out = append(out, p)
 		}

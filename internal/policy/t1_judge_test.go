@@ -187,10 +187,7 @@ func TestEngines(t *testing.T) {
 	lib := load(t, policies.FS)
 	p := everyRule(lib)[1]
 	p.Rego = own(`deny contains {"code": "A", "message": ""} if input.customer.bucket == 0`).Rego
-	got, err := lib.Engines(p, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	got := Engines(p, lib.Try(t.Context(), p))
 	for _, e := range got {
 		if native := e.Engine == v1alpha1.EngineNative; native != (e.Rule != OwnRule) || (e.Why == "") != native {
 			t.Errorf("%+v", e)

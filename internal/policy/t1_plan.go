@@ -1,8 +1,8 @@
 package policy
 
 import (
-	"context"
 	"errors"
+	"math"
 	"slices"
 	"strings"
 	"sync"
@@ -80,6 +80,7 @@ type unit struct {
 	whole   *expr.Table // an outcome; nil: clauses
 	clauses []*clause
 	hard    expr.Bool
+	most    int // elements of an array; customers with more are hard
 }
 
 // clause is one way in which rules come to a reason or to a wake.
@@ -124,8 +125,28 @@ func newPlan(i *Interpreter, opa *sync.Mutex, campaign *decision.Campaign) (*pla
 	return p, refused
 }
 
-// unit compiles the rules of one use; nil: they are not for this engine.
+// unit compiles the rules of one use; nil: they are not for this engine. What
+// depends on a few ids only is asked of OPA as a whole: of the library at once, of
+// own Rego, for which workers are asked, where there is no other way.
 func (c *native) unit(p *plan, n int) (u *unit, why string) {
+	c.own = c.i.uses[n].rule == OwnRule
+	tries := []func(*plan, int) *unit{c.whole, c.clauses}
+	if c.own {
+		slices.Reverse(tries)
+	}
+	for _, try := range tries {
+		got, no := c.try(p, n, try)
+		if got != nil {
+			return got, ""
+		}
+		if why == "" {
+			why = no
+		}
+	}
+	return nil, why
+}
+
+func (c *native) try(p *plan, n int, make func(*plan, int) *unit) (u *unit, why string) {
 	defer func() {
 		if r := recover(); r != nil {
 			no, ok := r.(notNative)
@@ -138,12 +159,14 @@ func (c *native) unit(p *plan, n int) (u *unit, why string) {
 			}
 		}
 	}()
-	c.at, c.hard = nil, nil
+	c.at, c.hard, c.effort = nil, nil, effort{since: time.Now()}
+	return make(p, n), ""
+}
+
+// clauses compiles the sets of a use.
+func (c *native) clauses(p *plan, n int) *unit {
 	of := &c.i.uses[n]
-	u = &unit{hard: expr.Lit(false)}
-	if u.whole = c.whole(p, n); u.whole != nil {
-		return u, ""
-	}
+	u := &unit{most: math.MaxInt}
 	for _, set := range of.sets {
 		for _, r := range c.i.compiler.GetRulesExact(of.pkg.Append(ast.StringTerm(set))) {
 			c.at = r.Location
@@ -159,7 +182,10 @@ func (c *native) unit(p *plan, n int) (u *unit, why string) {
 		}
 	}
 	u.hard = expr.Or(c.hard...)
-	return u, ""
+	if c.own {
+		u.most = c.effort.most()
+	}
+	return u
 }
 
 func (c *native) clause(p *plan, set string, v value, steps []expr.Step) *clause {
@@ -268,7 +294,7 @@ func without(o ast.Object) ast.Object {
 
 // whole asks OPA for all that a use says, where that depends on a few ids only;
 // nil: it depends on more.
-func (c *native) whole(p *plan, n int) *expr.Table {
+func (c *native) whole(p *plan, n int) *unit {
 	u := &c.i.uses[n]
 	var ids []string
 	timed := slices.Contains(u.sets, "hold") || slices.Contains(u.sets, "wake") || u.untimed
@@ -286,44 +312,56 @@ func (c *native) whole(p *plan, n int) *expr.Table {
 	if len(ids) > expr.MaxRefs {
 		return nil
 	}
+	sets := c.setsOf(u)
 	f, ok := join("use "+u.pkg.String(), c.leaves(ids), func(vals []ast.Value) (ast.Value, error) {
-		return c.use(p, n, c.input(ids, vals))
+		said, err := sets(c.input(ids, vals))
+		if err != nil {
+			return nil, err
+		}
+		return p.saying(u, said), nil
 	})
 	if !ok {
 		return nil
 	}
 	f.timed, f.label = timed, "use "+u.pkg.String()+" "+strings.Join(ids, " ")
-	return c.table("use", f, instant)
+	return &unit{whole: c.table("use", f, instant), hard: expr.Lit(false), most: math.MaxInt}
 }
 
-// use is the number of the outcome that OPA has for a use.
-func (c *native) use(p *plan, n int, input ast.Value) (ast.Value, error) {
-	c.opa.Lock()
-	defer c.opa.Unlock()
-	i := c.i
-	if i.each[n] == nil {
-		q, err := i.prepare(context.Background(), n)
-		if err != nil {
-			return nil, err
+// setsOf asks OPA for each of the sets of a use.
+func (c *native) setsOf(u *use) func(input ast.Value) (*ast.Array, error) {
+	ask := make([]evaluator, len(u.sets))
+	for i, set := range u.sets {
+		ask[i] = c.evaluator(u.pkg.Append(ast.StringTerm(set)), c.own)
+	}
+	return func(input ast.Value) (*ast.Array, error) {
+		sets := make([]*ast.Term, len(ask))
+		for i := range ask {
+			v, err := ask[i](nil, input)
+			if err != nil {
+				return nil, err
+			}
+			if v == nil {
+				return nil, errors.New("a set is undefined")
+			}
+			sets[i] = ast.NewTerm(v)
 		}
-		i.each[n] = q
+		return ast.NewArray(sets...), nil
 	}
-	cancel, done := limited()
-	defer done()
-	sets, errs, err := i.eval(context.Background(), i.each[n], input, cancel)
-	if err == nil && len(errs) > 0 {
-		err = &errs[0]
-	}
-	if err != nil {
-		return nil, err
+}
+
+// saying is the number of the outcome that sets amount to.
+func (p *plan) saying(u *use, sets *ast.Array) ast.Value {
+	slots := make([]slot, len(u.sets))
+	for i, set := range u.sets {
+		slots[i].set = set
 	}
 	g := &gathered{asked: p.clock.asked}
-	g.use(&use{untimed: i.uses[n].untimed}, i.each[n].slots, sets, nil, nil)
+	g.use(&use{untimed: u.untimed}, slots, sets, nil, nil)
 	said := saying{reasons: g.reasons, staleAt: g.staleAt}
 	for _, r := range g.reasons {
 		r.Until = time.Time{}
 		said.numbers = append(said.numbers, p.reason(r))
 	}
 	p.sayings = append(p.sayings, said)
-	return ast.InternedTerm(len(p.sayings) - 1).Value, nil
+	return ast.InternedTerm(len(p.sayings) - 1).Value
 }

@@ -14,6 +14,7 @@ import (
 type reads struct {
 	paths map[string]bool // of the input; "" where it can't be told
 	ops   map[string]bool // builtins
+	grows bool            // collections are made, or there are numbers of many digits
 }
 
 // readsOf finds out what rules look at. Rego has no recursion.
@@ -26,6 +27,7 @@ func (c *native) readsOf(name string, rules []*ast.Rule) *reads {
 	for _, rule := range rules {
 		for ; rule != nil; rule = rule.Else {
 			ast.WalkRefs(rule, func(ref ast.Ref) bool { c.look(r, ref); return false })
+			r.grows = r.grows || makes(rule)
 		}
 	}
 	return r
@@ -48,12 +50,31 @@ func (c *native) look(r *reads, ref ast.Ref) {
 			of := c.readsOf(ref[:n].String(), rules)
 			maps.Copy(r.paths, of.paths)
 			maps.Copy(r.ops, of.ops)
+			r.grows = r.grows || of.grows
+		} else if len(c.i.compiler.GetRulesWithPrefix(ref.ConstantPrefix())) > 0 {
+			r.paths[""] = true // some of several rules
 		}
 	default:
 		if name := ref.String(); ast.BuiltinMap[name] != nil {
 			r.ops[name] = true
 		}
 	}
+}
+
+// makes says whether a rule makes a collection, whose size nothing bounds, or has
+// a number of many digits.
+func makes(r *ast.Rule) bool {
+	found := r.Head.Key != nil
+	ast.WalkTerms(r, func(t *ast.Term) bool {
+		switch v := t.Value.(type) {
+		case *ast.ArrayComprehension, *ast.SetComprehension, *ast.ObjectComprehension:
+			found = true
+		default:
+			found = found || tooLong(v)
+		}
+		return found
+	})
+	return found
 }
 
 // split says which ids, if any, what is read comes down to, and whether the time

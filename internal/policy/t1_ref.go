@@ -138,10 +138,10 @@ func (c *native) ref(ref ast.Ref, e *env, t *trail, k func(value, *env, *trail))
 			c.rule(rules, ref[:n], t, func(v value, t *trail) { c.walk(v, ref[n:], e, t, k) })
 			return
 		}
-		if !ref.IsGround() {
-			refuse("%s", ref)
+		if !ref.IsGround() || len(c.i.compiler.GetRulesWithPrefix(ref)) > 0 {
+			refuse("%s, which is several rules", ref)
 		}
-		if v, err := c.query(ref, nil, ast.NewObject()); err != nil {
+		if v, err := c.evaluator(ref, false)(nil, ast.NewObject()); err != nil {
 			refuse("%s: %s", ref, err)
 		} else if v != nil {
 			k(known{v}, e, t)

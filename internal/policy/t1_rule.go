@@ -38,7 +38,9 @@ func (c *native) rule(rules []*ast.Rule, ref ast.Ref, t *trail, k func(value, *t
 // undefinedRule is the value of a rule that has none.
 type undefinedRule struct{}
 
-func set(rules []*ast.Rule) bool { return rules[0].Head.RuleKind() == ast.MultiValue }
+func set(rules []*ast.Rule) bool {
+	return rules[0].Head.RuleKind() == ast.MultiValue && rules[0].Head.Ref().IsGround()
+}
 
 // atom is a rule as a known or finite value; nil where it must be compiled.
 func (c *native) atom(name string, ref ast.Ref, rules []*ast.Rule) value {
@@ -47,7 +49,7 @@ func (c *native) atom(name string, ref ast.Ref, rules []*ast.Rule) value {
 	case !ok || len(rules[0].Head.Args) > 0:
 		return nil
 	case len(ids) == 0 && !timed:
-		v, err := c.query(ref, nil, c.input(nil, nil))
+		v, err := c.evaluator(ref, isOwn(ref))(nil, c.input(nil, nil))
 		if err != nil {
 			refuse("%s: %s", name, err)
 		}
@@ -56,8 +58,9 @@ func (c *native) atom(name string, ref ast.Ref, rules []*ast.Rule) value {
 		}
 		return known{v}
 	}
+	ask := c.evaluator(ref, isOwn(ref))
 	f, ok := join("rule "+name, c.leaves(ids), func(args []ast.Value) (ast.Value, error) {
-		return c.query(ref, nil, c.input(ids, args))
+		return ask(nil, c.input(ids, args))
 	})
 	if !ok {
 		return nil
@@ -135,10 +138,12 @@ func (c *native) partial(rules []*ast.Rule) many {
 	}}
 }
 
-// way is one value that a rule or function can have, and how it comes to it.
+// way is one value that a rule or function can have, and how it comes to it: by
+// which of its definitions, and of that by the body or by which else.
 type way struct {
-	v value
-	t *trail
+	v            value
+	t            *trail
+	rule, orElse int
 }
 
 // inline compiles a rule in the place where it is used.
@@ -147,14 +152,20 @@ func (c *native) inline(rules []*ast.Rule, t *trail, k func(value, *trail)) {
 		k(c.partial(rules), t)
 		return
 	}
+	c.values(rules, t, k, func(_ *ast.Rule, t *trail, k func(*env, *trail)) { k(nil, t) })
+}
+
+// values calls k for each value of a rule or function, where match leads to the
+// environment of a definition.
+func (c *native) values(rules []*ast.Rule, t *trail, k func(value, *trail), match func(*ast.Rule, *trail, func(*env, *trail))) {
 	var ways []way
 	var otherwise *ast.Rule
-	for _, r := range rules {
+	for n, r := range rules {
 		if r.Default {
 			otherwise = r
 			continue
 		}
-		ways = append(ways, c.ways(r, nil, t)...)
+		ways = append(ways, c.chain(n, r, t, match)...)
 	}
 	c.oneOf(ways, t, k)
 	if otherwise == nil {
@@ -165,22 +176,43 @@ func (c *native) inline(rules []*ast.Rule, t *trail, k func(value, *trail)) {
 		any = append(any, w.t.fold(t))
 	}
 	c.guard(t, expr.Not(expr.Or(any...)), func(t *trail) {
-		c.eval(otherwise.Head.Value, nil, t, func(v value, _ *env, t *trail) { k(v, t) })
+		match(otherwise, t, func(e *env, t *trail) {
+			c.eval(otherwise.Head.Value, e, t, func(v value, _ *env, t *trail) { k(v, t) })
+		})
 	})
 }
 
-func (c *native) ways(r *ast.Rule, e *env, t *trail) []way {
-	if r.Else != nil {
-		refuse("else")
-	}
-	if r.Head.Key != nil {
-		refuse("a partial object")
+// chain are the ways of one definition: of its body and, where that has none, of
+// what follows else.
+func (c *native) chain(n int, r *ast.Rule, t *trail, match func(*ast.Rule, *trail, func(*env, *trail))) []way {
+	if r.Head.Key != nil || !r.Head.Ref().IsGround() {
+		refuse("a partial object; write a function, or an object comprehension")
 	}
 	var out []way
-	c.solve(r.Body, e, t, func(e *env, end *trail) {
-		c.eval(r.Head.Value, e, end, func(v value, _ *env, end *trail) { out = append(out, way{v, end}) })
+	match(r, t, func(e *env, t *trail) {
+		c.solve(r.Body, e, t, func(e *env, end *trail) {
+			c.eval(r.Head.Value, e, end, func(v value, _ *env, end *trail) { out = append(out, way{v: v, t: end, rule: n}) })
+		})
+	})
+	if r.Else == nil {
+		return out
+	}
+	var any []expr.Bool
+	for _, w := range out {
+		any = append(any, w.t.fold(t))
+	}
+	c.guard(t, expr.Not(expr.Or(any...)), func(t *trail) {
+		for _, w := range c.chain(n, r.Else, t, match) {
+			w.orElse++
+			out = append(out, w)
+		}
 	})
 	return out
+}
+
+// conflict says whether two ways can lead to two values at once.
+func conflict(a, b way) bool {
+	return !alike(a.v, b.v) && (a.rule != b.rule || a.orElse == b.orElse)
 }
 
 // oneOf goes on with each way. A rule has one value: where two different ones
@@ -189,10 +221,11 @@ func (c *native) oneOf(ways []way, t *trail, k func(value, *trail)) {
 	merged := map[string][]expr.Bool{}
 	for i, w := range ways {
 		if _, ok := w.v.(known); !ok && w.t.depth > t.depth {
-			refuse("a rule with a value for each element")
+			refuse("a rule with a value for each element; make it a set (contains), or a function of the element")
 		}
 		for _, other := range ways[:i] {
-			if !alike(w.v, other.v) {
+			c.spend()
+			if conflict(w, other) {
 				both := expr.And(t.fold(nil), w.t.fold(t), other.t.fold(t))
 				if both != expr.Lit(false) {
 					c.hard = append(c.hard, both)
@@ -229,9 +262,10 @@ func (c *native) function(rules []*ast.Rule, ref ast.Ref, args []value, t *trail
 	name := ref.String()
 	r := c.readsOf(name, rules)
 	ids, timed, ok := r.split()
+	ask := c.evaluator(ref, c.own || isOwn(ref))
 	if _, finite := operands(args); finite && ok {
 		f, _ := join("call "+name, slices.Concat(args, c.leaves(ids)), func(vals []ast.Value) (ast.Value, error) {
-			return c.query(ref, vals[:len(args)], c.input(ids, vals[len(args):]))
+			return ask(vals[:len(args)], c.input(ids, vals[len(args):]))
 		})
 		f.timed = f.timed || timed
 		f.fails = slices.ContainsFunc(args, fails) || !r.unfailing()
@@ -239,19 +273,12 @@ func (c *native) function(rules []*ast.Rule, ref ast.Ref, args []value, t *trail
 		return
 	}
 	if ok && len(ids) == 0 && !timed && !numeric(r) {
-		if n, ok := c.ofNumber(name, ref, args); ok {
+		if n, ok := c.ofNumber(name, ask, args); ok {
 			k(n, t)
 			return
 		}
 	}
-	var ways []way
-	for _, rule := range rules {
-		if rule.Default {
-			refuse("a function with a default")
-		}
-		c.bind(rule.Head.Args, args, nil, t, func(e *env, t *trail) { ways = append(ways, c.ways(rule, e, t)...) })
-	}
-	c.oneOf(ways, t, k)
+	c.values(rules, t, k, func(r *ast.Rule, t *trail, k func(*env, *trail)) { c.bind(r.Head.Args, args, nil, t, k) })
 }
 
 // bind gives a function's arguments their names.
@@ -270,7 +297,7 @@ func (c *native) bind(params ast.Args, args []value, e *env, t *trail, k func(*e
 }
 
 // ofNumber is a function of one integer that is asked of OPA once for each.
-func (c *native) ofNumber(name string, ref ast.Ref, args []value) (value, bool) {
+func (c *native) ofNumber(name string, ask evaluator, args []value) (value, bool) {
 	at := slices.IndexFunc(args, func(v value) bool { _, ok := v.(number); return ok })
 	if at < 0 {
 		return nil, false
@@ -302,7 +329,7 @@ func (c *native) ofNumber(name string, ref ast.Ref, args []value) (value, bool) 
 			}
 			all := make([]ast.Value, 0, len(args))
 			others.(*ast.Array).Foreach(func(t *ast.Term) { all = append(all, t.Value) })
-			return c.query(ref, slices.Insert(all, at, ast.InternedTerm(arg).Value), c.input(nil, nil))
+			return ask(slices.Insert(all, at, ast.InternedTerm(arg).Value), c.input(nil, nil))
 		}, vals, instant)
 	}
 	c.funcs[f.Key()] = f

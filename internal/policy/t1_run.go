@@ -19,6 +19,7 @@ func newNative(i *Interpreter, opa *sync.Mutex, p *plan, campaign *decision.Camp
 		i: i, opa: opa, campaign: shape().byName["campaign"].value(reflect.ValueOf(campaign)).Value,
 		clock: p.clock, columns: p.columns, tables: p.tables, funcs: map[string]*expr.Func{},
 		reads: map[string]*reads{}, atoms: map[string]value{}, nums: map[string]expr.Num{},
+		marked: map[int][]marked{},
 	}
 	c.atoms["input.now"] = &finite{
 		label: "now", timed: true, total: true, needs: map[string]bool{},
@@ -64,6 +65,9 @@ func (p *plan) answer(row int) (a decision.Answer, ok bool) {
 
 func (p *plan) runUnit(u *unit) bool {
 	m := &p.machine
+	if u.tooMuch(m) {
+		return false
+	}
 	if u.whole != nil {
 		n, ok := m.Number(u.whole)
 		if !ok {

@@ -55,6 +55,9 @@ func (p *plan) limits() []int {
 		out[i] = maxReasons
 	}
 	for _, u := range p.units {
+		for i := range out {
+			out[i] = min(out[i], u.most)
+		}
 		ways := map[string]int{}
 		for _, c := range u.clauses {
 			ways[c.set]++

@@ -165,12 +165,12 @@ func TestWhatCannotBePlannedIsLeftToOPA(t *testing.T) {
 		if len(report.Problems) > 0 || len(report.Unplanned) != 1 || report.Unplanned[0].Rule != OwnRule {
 			t.Fatalf("report %+v", report)
 		}
-		engines, err := lib.Engines(ps[1], report.Unplanned)
-		if err != nil || len(engines) != 1 || engines[0].Engine != v1alpha1.EngineOPA || !strings.Contains(engines[0].Why, word) {
-			t.Errorf("engines %+v, %v", engines, err)
+		engines := Engines(ps[1], report)
+		if len(engines) != 1 || engines[0].Engine != v1alpha1.EngineOPA || !strings.Contains(engines[0].Why, word) {
+			t.Errorf("engines %+v", engines)
 		}
 	}
-	if engines, _ := lib.Engines(own(general["Every"]), nil); engines[0].Engine != v1alpha1.EnginePlan || engines[0].Why == "" {
+	if engines := Engines(own(general["JoinOfTwoLists"]), lib.Try(t.Context(), own(general["JoinOfTwoLists"]))); engines[0].Engine != v1alpha1.EnginePlan || engines[0].Why == "" {
 		t.Errorf("engines %+v", engines)
 	}
 }

@@ -17,6 +17,7 @@ type request struct {
 	Check *Policy       `json:"check,omitempty"`
 	Load  *loadRequest  `json:"load,omitempty"`
 	Judge *judgeRequest `json:"judge,omitempty"`
+	Eval  *evalRequest  `json:"eval,omitempty"`
 }
 
 // startRequest gives a worker its budget, and the digest of the library that it
@@ -62,6 +63,7 @@ type response struct {
 	Uses    int               `json:"uses,omitempty"` // of a load
 	Report  *Report           `json:"report,omitempty"`
 	Answers []decision.Answer `json:"answers,omitempty"`
+	Value   string            `json:"value,omitempty"` // as Rego text; empty: undefined
 	Error   string            `json:"error,omitempty"`
 }
 

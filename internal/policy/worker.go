@@ -116,6 +116,8 @@ func (w *worker) serve(r *request) error {
 		return writeFrame(w.out, w.load(ctx, r.Load))
 	case r.Judge != nil:
 		return w.judge(ctx, r.Judge)
+	case r.Eval != nil:
+		return writeFrame(w.out, w.eval(r.Eval))
 	}
 	return writeFrame(w.out, response{Error: "the request is empty"})
 }
