@@ -366,10 +366,11 @@ func TestTheStatusSaysByWhatRulesAreEvaluated(t *testing.T) {
 	w := newWorld(t)
 	spec := says("Never")
 	spec.Rules = []v1alpha1.RuleUse{{Name: "pause"}}
+	spec.Rego += `hold contains {"code": "Half", "message": "h"} if input.customer.bucket / 2 > 5000` + "\n"
 	w.is(spec)
 	engines := w.looks().Status.Engines
 	if len(engines) != 2 || engines[0] != (v1alpha1.RuleEngine{Rule: "pause", Engine: v1alpha1.EngineNative}) ||
-		engines[1].Rule != "rego" || engines[1].Engine != v1alpha1.EnginePlan || engines[1].Why == "" {
+		engines[1].Rule != "rego" || engines[1].Engine != v1alpha1.EnginePlan || !strings.Contains(engines[1].Why, "spec.rego:4") {
 		t.Errorf("engines %+v", engines)
 	}
 }

@@ -104,7 +104,7 @@ deny contains {"code": "Broken", "message": ""} if { input.customer.bucket == 30
 		{"one code too many", false, "Hold Wait until 2026-06-17T12:00:00Z", "Hold Low, Wait"},
 		{"wrong end", false, "Hold Wait until 2026-06-17T12:00:00Z", "Hold until 2026-06-18T00:00:00Z"},
 		{"no complete answer", false, `Deny EvaluationFailed (rego: spec.rego:8: eval_builtin_error: to_number: strconv.ParseFloat: parsing "x": invalid syntax)`, "Allow"},
-	}}
+	}, NotNative: []Refused{{"own", OwnRule, `spec.rego:8: eval_builtin_error: to_number: strconv.ParseFloat: parsing "x": invalid syntax`}}}
 	s := sandbox(t, lib, workerSmall, Options{})
 	for name, check := range map[string]func(context.Context, Policy) (Report, error){
 		"InWorker":      s.Check,

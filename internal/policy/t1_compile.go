@@ -52,11 +52,16 @@ func (c *native) solve(b ast.Body, e *env, t *trail, k func(*env, *trail)) {
 	next := func(e *env, t *trail) { c.solve(rest, e, t, k) }
 	was := c.at
 	if x.Location != nil {
-		c.at = x.Location
+		c.at = x.Location // it stays where something refuses
 	}
-	defer func() { c.at = was }()
+	c.expr(x, e, t, next)
+	c.at = was
+}
+
+// expr calls next for every way to make an expression true.
+func (c *native) expr(x *ast.Expr, e *env, t *trail, next func(*env, *trail)) {
 	if len(x.With) > 0 {
-		refuse("with")
+		refuse("with; write a function of what it replaces")
 	}
 	if x.Negated {
 		inner := x.NoWith()

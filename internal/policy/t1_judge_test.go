@@ -163,13 +163,20 @@ func TestADifferenceQuarantinesThePlan(t *testing.T) {
 	}
 }
 
-func TestOwnRegoIsLeftToWorkers(t *testing.T) {
+func TestOwnRegoIsAnsweredNatively(t *testing.T) {
 	lib := load(t, policies.FS)
 	ps := append(everyRule(lib), own(`deny contains {"code": "Even", "message": "even"} if input.customer.bucket % 2 == 0
 hold contains {"code": "Late", "message": "late", "until": input.now + 60000000000} if input.customer.bucket % 3 == 0`))
-	e, opa, _ := fronted(t, lib, ps...)
-	q := people(60)
-	if diff := cmp.Diff(mustJudge(t, opa.Interpreter, q), mustJudge(t, e, q)); diff != "" {
+	e, opa, metrics := fronted(t, lib, ps...)
+	q := people(500)
+	got := mustJudge(t, e, q)
+	if opa.asked > 200 {
+		t.Errorf("OPA was asked about %d of 500", opa.asked)
+	}
+	if made, _ := e.planFor(q.Campaign, 0); made.rest != nil || made.plan == nil {
+		t.Errorf("workers are asked about %+v", made.rest)
+	}
+	if diff := cmp.Diff(mustJudge(t, opa.Interpreter, q), got); diff != "" || counted(t, metrics, "consent_policy_differences_total") > 0 {
 		t.Errorf("answers (-OPA +engine):\n%s", diff)
 	}
 }
@@ -189,8 +196,15 @@ func TestEngines(t *testing.T) {
 	p.Rego = own(`deny contains {"code": "A", "message": ""} if input.customer.bucket == 0`).Rego
 	got := Engines(p, lib.Try(t.Context(), p))
 	for _, e := range got {
-		if native := e.Engine == v1alpha1.EngineNative; native != (e.Rule != OwnRule) || (e.Why == "") != native {
+		if e.Engine != v1alpha1.EngineNative || e.Why != "" {
 			t.Errorf("%+v", e)
+		}
+	}
+	p.Rego = own("deny contains {\"code\": \"A\", \"message\": \"\"} if {\n\tsome g in input.customer.relationship.grants\n\tg.captureDate / 2 > input.now\n}").Rego
+	last := Engines(p, lib.Try(t.Context(), p))[len(lib.Rules())]
+	for _, word := range []string{"spec.rego:7", "division", "multiply the other side"} {
+		if last.Engine != v1alpha1.EnginePlan || !strings.Contains(last.Why, word) {
+			t.Errorf("%+v lacks %q", last, word)
 		}
 	}
 	if len(got) != len(lib.Rules())+1 {

@@ -18,11 +18,18 @@ import (
 // compiled is a plan for a question's campaign, and OPA's answers to it.
 func compiled(t testing.TB, lib *Library, q decision.Question, ps ...Policy) (*plan, []Refused, []decision.Answer) {
 	t.Helper()
-	i, err := NewInterpreter(lib, ps)
+	p, refused, i := compiledOnly(t, lib, q, ps...)
+	want, err := i.Judge(t.Context(), q)
 	if err != nil {
 		t.Fatal(err)
 	}
-	want, err := i.Judge(t.Context(), q)
+	return p, refused, want
+}
+
+// compiledOnly is a plan with a question's customers, and who it is to agree with.
+func compiledOnly(t testing.TB, lib *Library, q decision.Question, ps ...Policy) (*plan, []Refused, *Interpreter) {
+	t.Helper()
+	i, err := NewInterpreter(lib, ps)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -31,7 +38,7 @@ func compiled(t testing.TB, lib *Library, q decision.Question, ps ...Policy) (*p
 	for n := range q.Subjects {
 		p.columns.Add(&q.Subjects[n])
 	}
-	return p, refused, want
+	return p, refused, i
 }
 
 func TestTheWholeLibraryIsNative(t *testing.T) {

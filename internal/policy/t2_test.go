@@ -146,9 +146,9 @@ func TestPlansAnswerGeneralRegoLikeOPA(t *testing.T) {
 // status mentions.
 var unplanned = map[string]string{
 	"facts": `
-facts[k].year := input.customer.birthYear if some k in ["a"]
-facts[k].age := 2026 - facts.a.year if some k in ["a"]
-deny contains {"code": "Age", "message": "young"} if facts.a.age < 30`,
+facts[k].since := input.customer.optOut.since if some k in ["a"]
+facts[k].ago := input.now - facts.a.since if some k in ["a"]
+deny contains {"code": "Ago", "message": "lately"} if facts.a.ago < 86400000000000`,
 	"channels": `
 channels[g.purpose] contains g.channel if some g in input.customer.relationship.grants
 deny contains {"code": "Some", "message": "some"} if channels in [{"Marketing": {"Email", "SMS"}}, {"Marketing": {"Email"}}]`,
