@@ -91,6 +91,7 @@ func (v *Vector) Each(steps []Step, l Lead) {
 	at := &v.root
 	mask := v.take(v.n)
 	mask.first(v.n)
+	mask.Drop(v.Hard) // somebody else answers for them, and they may be hard because they have so much
 	for i := range steps {
 		s := &steps[i]
 		switch {

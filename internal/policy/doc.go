@@ -15,15 +15,15 @@
 // # Engines
 //
 // OPA owns the meaning of rules, and two engines give its answer. The
-// interpreter is OPA itself, in workers. A plan (t1_*.go) is what the rules of
-// the library become once campaign and parameters are known: predicates of
-// package expr over columns of package audience, from the rules as OPA's own
-// compiler rewrote them. What depends on a few ids of dictionaries is not
-// compiled but asked of OPA, once for each combination. What a plan can't answer
-// exactly, a row whose integers overflow or a rule it has no way for, it leaves to
-// workers; so does everything that a policy's own Rego says, which no other
-// process is to run. An engine also asks OPA about some customers of every set of
-// reasons, and takes a plan out of service that differs.
+// interpreter is OPA itself, in workers. A plan (t1_*.go) is what rules become
+// once campaign and parameters are known: predicates of package expr over columns
+// of package audience, from the rules as OPA's own compiler rewrote them. What
+// depends on a few ids of dictionaries is not compiled but asked of OPA, once for
+// each combination: in this process for the library, in a worker for whatever of a
+// policy's own Rego could grow. What a plan can't answer exactly, a row whose
+// integers overflow or a rule it has no way for, it leaves to workers. An engine
+// also asks OPA about some customers of every set of reasons, and takes a plan out
+// of service that differs.
 //
 // # Absent attributes
 //

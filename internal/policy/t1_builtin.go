@@ -13,6 +13,9 @@ import (
 
 // builtin calls k for the value of a builtin.
 func (c *native) builtin(name string, args []value, t *trail, k func(value)) {
+	if name == "internal.template_string" {
+		args = []value{c.parts(args[0], t)}
+	}
 	if f, ok := c.ofBuiltin(name, args); ok {
 		c.fold(f, k)
 		return
@@ -144,6 +147,52 @@ func isSet(v value) bool {
 		return ok
 	}
 	return false
+}
+
+// parts of a template string are text, or sets of the one value that an expression
+// may have.
+func (c *native) parts(v value, t *trail) value {
+	l, ok := v.(list)
+	if !ok {
+		return v
+	}
+	out := list{elems: slices.Clone(l.elems)}
+	for i, elem := range l.elems {
+		if m, ok := elem.(many); ok {
+			out.elems[i] = c.atMostOne(m, t)
+		}
+	}
+	return out
+}
+
+// atMostOne is the set of a value that may be undefined, as one value.
+func (c *native) atMostOne(m many, t *trail) value {
+	var only *finite
+	m.each(t, func(v value, end *trail) {
+		f, ok := operand(v)
+		if !ok || only != nil {
+			refuse("a message with a %s in it", kindOf(v))
+		}
+		for _, s := range end.steps(t) {
+			if s.Loop.Var != 0 || s.If.Key() != c.defined(f).Key() {
+				refuse("a message with a condition in it; give its parts names in the rule's body")
+			}
+		}
+		only = f
+	})
+	if only == nil {
+		return known{ast.NewSet()}
+	}
+	out := *only
+	out.label, out.total = "set("+only.label+")", true
+	out.eval = func(vals []ast.Value) (ast.Value, error) {
+		v, err := only.eval(vals)
+		if v == nil || err != nil {
+			return ast.NewSet(), err
+		}
+		return ast.NewSet(ast.NewTerm(v)), nil
+	}
+	return &out
 }
 
 // only are the elements of a set that are, or are not, in another.

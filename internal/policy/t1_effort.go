@@ -50,7 +50,7 @@ func (u *unit) tooMuch(m *expr.Machine) bool {
 		return false
 	}
 	for _, offsets := range m.Columns.Arrays {
-		if int(offsets[m.At()+1]-offsets[m.At()]) > u.most {
+		if int(offsets.At(m.At()+1)-offsets.At(m.At())) > u.most {
 			return true
 		}
 	}

@@ -158,9 +158,17 @@ func (w *worker) eval(r *evalRequest) response {
 	if i == nil {
 		return response{Error: "the policies are not loaded"}
 	}
-	ref, err := ast.ParseRef(r.Ref)
-	if err != nil {
+	var ref ast.Ref
+	switch t, err := ast.ParseTerm(r.Ref); {
+	case err != nil:
 		return response{Error: err.Error()}
+	default:
+		if name, ok := t.Value.(ast.Var); ok {
+			t.Value = ast.Ref{ast.NewTerm(name)} // a builtin
+		}
+		if ref, _ = t.Value.(ast.Ref); ref == nil {
+			return response{Error: r.Ref + " is no rule"}
+		}
 	}
 	vals := make([]ast.Value, 0, len(r.Args)+1)
 	for _, text := range append(slices.Clip(r.Args), r.Input) {

@@ -79,7 +79,8 @@ deny contains {"code": "B", "message": ""} if not input.customer.language`)
 				t.Errorf("took %s", took)
 			}
 			if n := e.asked.elsewhere.strikes.Load(); n != maxStrikes {
-				t.Errorf("%d strikes", n)
+				made, _ := e.planFor(q.Campaign, 0)
+				t.Errorf("%d strikes; rest %+v", n, made.rest)
 			}
 		})
 	}
@@ -115,6 +116,24 @@ quick(x) if lower(x) in {"de", "en"}`)
 	}
 	if e.Differs() {
 		t.Error("the plan was wrong")
+	}
+	for name, want := range map[string]string{
+		"sprintf":                `"x 1"`,
+		"to_number":              "",
+		"data.codb.p0.own.kinds": `{[null, {"n": 1.5, "of": "x"}], ["a", {"n": 1.5, "of": "x"}], ["é\n\"", {"n": 1.5, "of": "x"}]}`,
+	} {
+		args := map[string][]ast.Value{
+			"sprintf":                {ast.String("%s %d"), ast.MustParseTerm(`["x", 1]`).Value},
+			"to_number":              {ast.String("x")},
+			"data.codb.p0.own.kinds": {ast.String("x")},
+		}
+		ref, _ := ast.ParseRef(name)
+		if ref == nil {
+			ref = ast.Ref{ast.VarTerm(name)}
+		}
+		if v, err := e.asked.elsewhere.value(ref, args[name], ast.NewObject()); (err == nil) != (want != "") || want != "" && v.String() != want {
+			t.Errorf("%s is %v, %v", name, v, err)
+		}
 	}
 	tame := map[string]bool{"quick": true, "kinds": false}
 	c := newNative(e.asked, &e.mu, &plan{columns: newColumns(audience.NewColumns()), clock: &clock{}}, &q.Campaign)
@@ -168,7 +187,7 @@ func TestLoopsOverHugeListsAreLeftToWorkers(t *testing.T) {
 	(a.at + b.at) + c.at == input.customer.bucket
 }`)
 	q := question(2)
-	for n := range 20_000 {
+	for n := range 3_000 {
 		q.Subjects[1].Contacts.Sent = append(q.Subjects[1].Contacts.Sent, decision.Contact{At: int64(n + 1), Brand: "acme", Class: "Marketing", Channel: "Email"})
 	}
 	plan, refused, _ := compiledOnly(t, lib, q, p)
@@ -188,7 +207,7 @@ func TestLoopsOverHugeListsAreLeftToWorkers(t *testing.T) {
 
 func TestLongValuesAreNotForOneBuiltin(t *testing.T) {
 	for text, want := range map[string]bool{
-		`"x"`: true, `[1, 2, {"a": -9223372036854775808}]`: true, `1e9`: false, `{"a": [1e999999999]}`: false, `123456789012345678901`: false,
+		`"x"`: true, `[1, 2, {"a": -9223372036854775808}]`: true, `1e9`: false, `{"a": [1e300]}`: false, `123456789012345678901`: false,
 	} {
 		if got := short([]ast.Value{ast.MustParseTerm(text).Value}); got != want {
 			t.Errorf("%s is short: %t", text, got)
