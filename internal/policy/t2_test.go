@@ -170,7 +170,8 @@ func TestWhatCannotBePlannedIsLeftToOPA(t *testing.T) {
 			t.Errorf("engines %+v", engines)
 		}
 	}
-	if engines := Engines(own(general["JoinOfTwoLists"]), lib.Try(t.Context(), own(general["JoinOfTwoLists"]))); engines[0].Engine != v1alpha1.EnginePlan || engines[0].Why == "" {
+	p := own(general["BuiltinsThatFail"])
+	if engines := Engines(p, lib.check(t.Context(), &p)); engines[0].Engine != v1alpha1.EnginePlan || engines[0].Why == "" {
 		t.Errorf("engines %+v", engines)
 	}
 }
