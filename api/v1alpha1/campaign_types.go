@@ -18,6 +18,7 @@ import (
 // +kubebuilder:printcolumn:name="Of",type=integer,JSONPath=`.status.counts.targeted`
 // +kubebuilder:printcolumn:name="Workload",type=string,JSONPath=`.status.workload`
 // +kubebuilder:printcolumn:name="Why",type=string,JSONPath=`.status.why`
+// +kubebuilder:printcolumn:name="Priority",type=integer,priority=1,JSONPath=`.spec.priority`
 // +kubebuilder:printcolumn:name="Drawn",type=integer,priority=1,JSONPath=`.status.permits.drawn`
 // +kubebuilder:printcolumn:name="Sent",type=integer,priority=1,JSONPath=`.status.permits.sent`
 // +kubebuilder:printcolumn:name="Failed",type=integer,priority=1,JSONPath=`.status.permits.failed`
@@ -58,6 +59,7 @@ type CampaignList struct {
 // +kubebuilder:validation:XValidation:rule="has(self.workload) == has(oldSelf.workload)",message="workload can't be added or taken away later: make a new Campaign",fieldPath=".workload"
 // +kubebuilder:validation:XValidation:rule="(has(self.recipients) ? self.recipients : 'OwnList') == (has(oldSelf.recipients) ? oldSelf.recipients : 'OwnList')",message="recipients can't be changed later, for a run that has begun would go on the other way: make a new Campaign",fieldPath=".recipients"
 // +kubebuilder:validation:XValidation:rule="!has(self.pace) || (has(self.recipients) && self.recipients == 'Permits')",message="pace is for campaigns that draw permits: set recipients: Permits, or leave pace out; codb can't slow down a workload with a list of its own",fieldPath=".pace"
+// +kubebuilder:validation:XValidation:rule="!has(self.priority) || (has(self.recipients) && self.recipients == 'Permits')",message="priority is for campaigns that draw permits: set recipients: Permits, or leave priority out; a workload with a list of its own gets its places when it is released",fieldPath=".priority"
 // +kubebuilder:validation:XValidation:rule="self.brand == oldSelf.brand",messageExpression="'brand can\\'t be changed from ' + oldSelf.brand + ' to ' + self.brand + ': make a new Campaign'",fieldPath=".brand"
 type CampaignSpec struct {
 	// brand is the Brand that the campaign acts for. It must list the campaign's
@@ -131,6 +133,17 @@ type CampaignSpec struct {
 	// pace bounds how fast permits are given. Unset: as fast as the senders are.
 	// +optional
 	Pace *Pace `json:"pace,omitempty"`
+
+	// priority says who goes first where campaigns compete: when another campaign
+	// may contact somebody too, and a cap has room for only one of both, the one
+	// with the higher number gets the place, and the other is held for that person
+	// (YieldsToPriority) while the first one runs and may contact them within a
+	// quarter of an hour. It decides when permits are drawn; it may be changed at any
+	// time. Of equals, who draws first goes first. Unset: 0.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=1000
+	Priority int32 `json:"priority,omitempty"`
 
 	// onWithdrawal says what happens to running pods when the verdict turns:
 	// Suspend stops them, Finish lets them end. An opt-out, a withdrawal or an

@@ -104,6 +104,9 @@ const (
 	// CodeEvaluationFailed: the policy gave no complete answer for the customer;
 	// that denies.
 	CodeEvaluationFailed = "EvaluationFailed"
+	// CodeYieldsToPriority: a campaign of higher priority gets the place that a
+	// cap leaves.
+	CodeYieldsToPriority = "YieldsToPriority"
 	// CodePodGone: a permit was taken back, for the pod that held it has ended.
 	CodePodGone = "PodGone"
 	// CodeOther sums up reasons beyond the 64 most frequent ones.

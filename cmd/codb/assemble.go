@@ -51,7 +51,7 @@ func assemble(ctx context.Context, mgr manager.Manager, cfg *rest.Config, o oper
 		return fmt.Errorf("make a client without a cache: %w", err)
 	}
 	if served != nil {
-		if err := served.give(d, cfg, live); err != nil {
+		if err := served.give(d, cfg, live, mgr.GetClient()); err != nil {
 			return err
 		}
 		if err := mgr.Add(served); err != nil {

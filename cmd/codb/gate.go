@@ -131,7 +131,7 @@ func assembleGate(ctx context.Context, mgr manager.Manager, cfg *rest.Config, g 
 	if err := follower.SetupWithManager(mgr); err != nil {
 		return fmt.Errorf("follow policies: %w", err)
 	}
-	if err := g.give(d, cfg, mgr.GetAPIReader()); err != nil {
+	if err := g.give(d, cfg, mgr.GetAPIReader(), mgr.GetClient()); err != nil {
 		return err
 	}
 	if err := mgr.AddReadyzCheck("certificate", func(*http.Request) error {
@@ -191,14 +191,14 @@ func openGate(ctx context.Context, cfg *rest.Config, o gateOptions) (_ *servedGa
 }
 
 // give lets the gate hand out permits, decided with d; live reads past every
-// cache.
-func (g *servedGate) give(d *deciding, cfg *rest.Config, live client.Reader) error {
+// cache, and cached does not.
+func (g *servedGate) give(d *deciding, cfg *rest.Config, live, cached client.Reader) error {
 	pods, err := gate.NewClusterPods(cfg, live)
 	if err != nil {
 		return err
 	}
 	g.desk = gate.NewDesk(gate.DeskOptions{
-		Ledger: g.store, World: &permitWorld{deciding: d, live: live, clock: systemClock}, Pods: pods,
+		Ledger: g.store, World: &permitWorld{deciding: d, live: live, cached: cached, clock: systemClock}, Pods: pods,
 		Clock: systemClock.Now, Log: ctrl.Log.WithName("permits"), Metrics: metrics.Registry,
 	})
 	g.server.Give(pods, g.desk)

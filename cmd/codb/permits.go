@@ -29,8 +29,9 @@ import (
 // cache.
 type permitWorld struct {
 	*deciding
-	live  client.Reader
-	clock clock.Clock
+	live   client.Reader
+	cached client.Reader // for what may be a little old
+	clock  clock.Clock
 }
 
 // proofTime bounds how long a proof may take. Who can't prove what it knows
@@ -77,7 +78,7 @@ func (w *permitWorld) Current(ctx context.Context, h gate.Holder) (*gate.Case, e
 	if err != nil {
 		return nil, err
 	}
-	out.Began = began
+	out.Began, out.Ahead = began, w.ahead(&c, revision)
 	return out, nil
 }
 

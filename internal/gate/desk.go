@@ -47,8 +47,21 @@ type Case struct {
 	PerMinute int
 	// Refusal says why nobody at all is contacted now; nil: each is asked about.
 	Refusal *decision.Reason
+	// Ahead are the campaigns that run now and go first where there is room for
+	// only one, the first of them first. Nil: there is none.
+	Ahead func(context.Context) ([]Rival, error)
 	// Began is when the run did. Zero: unknown.
 	Began time.Time
+}
+
+// Rival is a campaign that goes first. Its Case is of the present run, as far as
+// the ledger knows one.
+type Rival struct {
+	*Case
+	// Released is when its latest run was let go.
+	Released time.Time
+	// Told is what the campaigns behind it may be told of who it is.
+	Told string
 }
 
 // World says what is true right now.

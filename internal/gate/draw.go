@@ -187,6 +187,9 @@ func (d *Desk) drawSome(ctx context.Context, c *Case, q *queue, pod string, most
 	want := most - len(out.Permits)
 	a, ids := d.next(c, q, min(max(want, 64), atOnce), now)
 	answers, err := d.judge(ctx, c, a, now)
+	if err == nil {
+		err = d.giveWay(ctx, c, a, answers, now)
+	}
 	if err != nil {
 		q.back(ids)
 		return err

@@ -40,6 +40,7 @@ type town struct {
 	pace     int
 	began    map[string]time.Time // by campaign
 	suppress bool                 // after any event
+	ahead    map[string][]Rival   // of campaigns
 }
 
 func newTown(people ...string) *town {
@@ -90,6 +91,14 @@ func (w *town) Current(_ context.Context, of Holder) (*Case, error) {
 	if w.problem != nil {
 		return nil, w.problem
 	}
+	c := w.place(of)
+	if rivals, some := w.ahead[of.Campaign.Name]; some {
+		c.Ahead = func(context.Context) ([]Rival, error) { return rivals, nil }
+	}
+	return c, nil
+}
+
+func (w *town) place(of Holder) *Case {
 	return &Case{
 		Terms: permit.Terms{
 			Campaign:        of.Campaign,
@@ -97,7 +106,7 @@ func (w *town) Current(_ context.Context, of Holder) (*Case, error) {
 			ConsentRevision: "r-1",
 		},
 		Audience: &w.audience, Judge: w, Key: w.key, Refusal: w.refusal, PerMinute: w.pace, Began: w.began[of.Campaign.Name],
-	}, nil
+	}
 }
 
 func (w *town) Records() audience.Records { return w }

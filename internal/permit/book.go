@@ -218,6 +218,16 @@ func (b *Book) Live() []Permit {
 	return out
 }
 
+// Latest is the campaign's run of which something was heard last, and when.
+func (b *Book) Latest(uid string) (latest contacts.Run, heard time.Time) {
+	for id, in := range b.runs {
+		if id.UID == uid && in.last.After(heard) {
+			latest, heard = id, in.last
+		}
+	}
+	return latest, heard
+}
+
 // Outstanding is how many permits of the run are drawn and not over.
 func (b *Book) Outstanding(id contacts.Run) (n int) {
 	for p := range b.live {

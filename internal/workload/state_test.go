@@ -100,6 +100,7 @@ func TestRunHashTellsRunsApart(t *testing.T) {
 		"AHoldIsNoNewRun":         {change: func(s *v1alpha1.CampaignSpec) { s.Hold = &v1alpha1.HoldRequest{Reason: "recall"} }, same: true},
 		"OnWithdrawalIsNoNewRun":  {change: func(s *v1alpha1.CampaignSpec) { s.OnWithdrawal = v1alpha1.OnWithdrawalFinish }, same: true},
 		"APaceIsNoNewRun":         {change: func(s *v1alpha1.CampaignSpec) { s.Pace = &v1alpha1.Pace{PerMinute: 60} }, same: true},
+		"APriorityIsNoNewRun":     {change: func(s *v1alpha1.CampaignSpec) { s.Priority = 10 }, same: true},
 		"OwnListIsTheDefault":     {change: func(s *v1alpha1.CampaignSpec) { s.Recipients = v1alpha1.RecipientsOwnList }, same: true},
 		"PermitsAreANewRun":       {change: func(s *v1alpha1.CampaignSpec) { s.Recipients = v1alpha1.RecipientsPermits }},
 		"AnotherTopicIsANewRun":   {change: func(s *v1alpha1.CampaignSpec) { s.Topic = "Garden" }},

@@ -155,13 +155,13 @@ func (k *Keeper) live() client.Reader {
 	return k.Live
 }
 
-// RunHash identifies what a release lets run: the spec without hold, pace and
-// onWithdrawal, since a hold that is set and lifted again is not a new run. A
+// RunHash identifies what a release lets run: the spec without hold, pace,
+// priority and onWithdrawal, since a hold that is set and lifted again is not a new run. A
 // field that the API gets later must be left out of the hash while it has its
 // default, or every campaign would become a new run with the upgrade.
 func RunHash(spec *v1alpha1.CampaignSpec) string {
 	run := *spec
-	run.Hold, run.Pace, run.OnWithdrawal = nil, nil, ""
+	run.Hold, run.Pace, run.Priority, run.OnWithdrawal = nil, nil, 0, ""
 	if !run.DrawsPermits() {
 		run.Recipients = ""
 	}
