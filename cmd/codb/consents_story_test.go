@@ -26,12 +26,15 @@ type tableWorld struct {
 	*world
 	server *postgres.Server
 	proxy  *postgres.Proxy
+	file   string // has the address that codb uses
+	codb   *apiserver.Codb
 	door   *consentstore.Database // beside the bad network
 }
 
-func newTableWorld(t *testing.T) *tableWorld {
+// newTableWorld has, before codb starts, whoever fill writes into the table.
+func newTableWorld(t *testing.T, fill func(*consentstore.Database)) *tableWorld {
 	t.Helper()
-	w := &tableWorld{}
+	w := &tableWorld{file: filepath.Join(t.TempDir(), "url")}
 	must := func(err error) {
 		t.Helper()
 		if err != nil {
@@ -45,8 +48,9 @@ func newTableWorld(t *testing.T) *tableWorld {
 	w.proxy, err = postgres.NewProxy(w.server.URL())
 	must(err)
 	t.Cleanup(func() { _ = w.proxy.Close() })
-	file := filepath.Join(t.TempDir(), "url")
-	must(os.WriteFile(file, []byte(w.proxy.URL()), 0o600))
+	must(os.WriteFile(w.file, []byte(w.proxy.URL()), 0o600))
+	w.door = openTable(t, w.server.URL())
+	fill(w.door)
 
 	own, err := apiserver.Start(apiserver.Options{Admission: true, Controllers: true, Values: config.Values{Elsewhere: true}})
 	must(err)
@@ -58,17 +62,17 @@ func newTableWorld(t *testing.T) *tableWorld {
 			t.Error(err)
 		}
 	})
-	codb, err := own.StartCodb(t.Context(), "--consents-file="+file, "--ledger-file="+file)
+	w.codb, err = own.StartCodb(t.Context(), "--consents-file="+w.file, "--ledger-file="+w.file)
 	must(err)
 	t.Cleanup(func() {
 		if t.Failed() {
-			t.Log(codb.Log())
+			t.Log(w.codb.Log())
 		}
-		if err := codb.Kill(); err != nil {
+		if err := w.codb.Kill(); err != nil {
 			t.Error(err)
 		}
 	})
-	w.world, w.door = newWorld(t), openTable(t, w.server.URL())
+	w.world = newWorld(t)
 	return w
 }
 
@@ -125,7 +129,7 @@ func (w *tableWorld) refuses(what string, state permit.Answer) {
 // a campaign sends, customers withdraw, PostgreSQL is killed and comes back, and
 // the network is bad all the while.
 func TestConsentsInPostgreSQL(t *testing.T) {
-	w := newTableWorld(t)
+	w := newTableWorld(t, func(*consentstore.Database) {})
 	const everybody = 12
 	var people []*v1alpha1.CustomerConsent
 	for i := range everybody {

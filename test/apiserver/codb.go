@@ -90,9 +90,21 @@ func run(ctx context.Context, kubeconfig, name string, args ...string) error {
 	return nil
 }
 
+// Pid is that of codb's process.
+func (c *Codb) Pid() int { return c.command.Process.Pid }
+
+// Command is another codb beside this one, of the same installation.
+func (c *Codb) Command(ctx context.Context, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, filepath.Join(c.dir, "codb"), args...)
+	cmd.Env = append(os.Environ(), "KUBECONFIG="+filepath.Join(c.dir, "kubeconfig"))
+	return cmd
+}
+
 // Ready is nil while codb says that it is.
-func (c *Codb) Ready(ctx context.Context) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.ready, nil)
+func (c *Codb) Ready(ctx context.Context) error { return ready(ctx, c.ready) }
+
+func ready(ctx context.Context, at string) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, at, nil)
 	if err != nil {
 		return err
 	}
