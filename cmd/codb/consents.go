@@ -73,6 +73,11 @@ func followTable(ctx context.Context, mgr manager.Manager, at string, where home
 // apiserver would refuse of a CustomerConsent is refused there, too.
 func openConsents(ctx context.Context, at string, o consentstore.DatabaseOptions) (*consentstore.Database, error) {
 	kinds := sync.OnceValues(func() (map[string]*crd.Kind, error) { return crd.Load(config.CRDFiles()) })
+	if !o.Late { // a writer: a write should not wait for it
+		if _, err := kinds(); err != nil {
+			return nil, err
+		}
+	}
 	o.Namespace = v1alpha1.CustomersNamespace
 	o.Refused = func(object, old *v1alpha1.CustomerConsent) ([]string, error) {
 		known, err := kinds()

@@ -46,7 +46,7 @@ func TestManyCustomersInPostgreSQL(t *testing.T) {
 		crowd(t, d, n)
 		lap("to write them through the door")
 	})
-	lap("to start an apiserver, and codb on them")
+	lap("to build, install and start codb with an apiserver of its own")
 	t.Logf("operator and gate in one process: %s", memory(t, w.codb.Pid()))
 
 	w.bind(brand)
@@ -107,7 +107,7 @@ func crowd(t *testing.T, d *consentstore.Database, n int) {
 		t.Fatal(err)
 	}
 	sample.Spec.QuietHours, sample.Spec.ContactWindows, sample.Spec.Pause = nil, nil, nil
-	const batchOf = 250
+	const batchOf = 100
 	writers, ctx := errgroup.WithContext(t.Context())
 	writers.SetLimit(runtime.GOMAXPROCS(0))
 	for from := 0; from < n && ctx.Err() == nil; from += batchOf {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 
 	"github.com/codb-dev/codb/api/v1alpha1"
 	"github.com/codb-dev/codb/internal/consentstore"
@@ -142,4 +143,33 @@ func TestALedgerElsewhereKnowsNoConsents(t *testing.T) {
 	if err := openLedger(t, other).Require(t.Context(), people); !errors.Is(err, consentstore.ErrReplaced) {
 		t.Errorf("others' consents: %v", err)
 	}
+}
+
+// TestOneHomeOfConsents: the first database that is reached is the one, and
+// nothing else is from then on.
+func TestOneHomeOfConsents(t *testing.T) {
+	s, err := newScheme()
+	if err != nil {
+		t.Fatal(err)
+	}
+	consent := func(name string) *v1alpha1.CustomerConsent {
+		return &v1alpha1.CustomerConsent{ObjectMeta: metav1.ObjectMeta{Namespace: v1alpha1.CustomersNamespace, Name: name}}
+	}
+	c := fake.NewClientBuilder().WithScheme(s).WithObjects(consent(v1alpha1.FenceName)).Build()
+	h := home{read: c, write: c}
+	is := func(what string, err error, because string) {
+		t.Helper()
+		if (err == nil) != (because == "") || err != nil && !strings.Contains(err.Error(), because) {
+			t.Errorf("%s: got %v, want %q", what, err, because)
+		}
+	}
+	is("custom resources, at first", h.isCluster(t.Context()), "")
+	is("a database", h.isTable(t.Context(), "A"), "")
+	is("the same again", h.isTable(t.Context(), "A"), "")
+	is("another one", h.isTable(t.Context(), "B"), "keeps its consents in postgresql/A")
+	is("custom resources", h.isCluster(t.Context()), "start with --consents")
+	if err := c.Create(t.Context(), consent("c-1")); err != nil {
+		t.Fatal(err)
+	}
+	is("the database, with somebody beside it", h.isTable(t.Context(), "A"), "some are custom resources")
 }

@@ -74,6 +74,13 @@ func importBankCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
+		in, err := home{read: reader}.named(cmd.Context())
+		if err != nil {
+			return err
+		}
+		if in != "" {
+			o.Group = v1alpha1.StoreGroupVersion
+		}
 		if o.Client, err = importer.NewClient(cfg); err != nil {
 			return err
 		}

@@ -16,6 +16,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/codb-dev/codb/api/v1alpha1"
@@ -37,6 +38,7 @@ type loader struct {
 	client      client.Client
 	contacts    Contacts
 	namespace   string
+	group       schema.GroupVersion
 	concurrency int
 	out         io.Writer
 	start       time.Time
@@ -115,6 +117,7 @@ func (l *loader) apply(ctx context.Context, cc *v1alpha1.CustomerConsent) error 
 	}
 	u := &unstructured.Unstructured{Object: content}
 	u.SetNamespace(l.namespace)
+	u.SetAPIVersion(l.group.String())
 	unstructured.RemoveNestedField(u.Object, "status")
 	unstructured.RemoveNestedField(u.Object, "metadata", "creationTimestamp")
 	// One owner a brand: the import of a second brand must not end what the

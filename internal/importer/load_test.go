@@ -63,12 +63,19 @@ type writer struct {
 
 	mu      sync.Mutex
 	applied int
+	groups  map[string]int // how many came by each apiVersion
 }
 
 func (w *writer) Apply(ctx context.Context, obj runtime.ApplyConfiguration, _ ...client.ApplyOption) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.applied++
+	if o, ok := obj.(interface{ GetAPIVersion() string }); ok {
+		if w.groups == nil {
+			w.groups = map[string]int{}
+		}
+		w.groups[o.GetAPIVersion()]++
+	}
 	if err := ctx.Err(); err != nil || w.answer == nil {
 		return err
 	}
@@ -122,6 +129,21 @@ func TestRunAppendsThePastFirst(t *testing.T) {
 	report, err := Run(t.Context(), options(func(o *Options) { o.Client, o.Contacts = w, &ledger{err: full} }))
 	if !errors.Is(err, full) || w.applied != 0 || report.Customers != 0 {
 		t.Errorf("error %v, %d customers applied, want %v and none", err, w.applied, full)
+	}
+}
+
+// TestRunWritesWhereConsentsAre names the API that takes them.
+func TestRunWritesWhereConsentsAre(t *testing.T) {
+	for want, group := range map[schema.GroupVersion]schema.GroupVersion{
+		v1alpha1.SchemeGroupVersion: {}, v1alpha1.StoreGroupVersion: v1alpha1.StoreGroupVersion,
+	} {
+		w := &writer{}
+		if _, err := Run(t.Context(), options(func(o *Options) { o.Client, o.Group = w, group })); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(map[string]int{want.String(): 500}, w.groups); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", want, diff)
+		}
 	}
 }
 

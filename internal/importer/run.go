@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"time"
 
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -49,6 +50,8 @@ type Options struct {
 	Client client.Client
 	// Contacts keeps their past.
 	Contacts Contacts
+	// Group of the API that takes the customers; empty: that of the CRD.
+	Group schema.GroupVersion
 
 	// Progress is optional: where to say how far the import is.
 	Progress io.Writer
@@ -98,7 +101,10 @@ func Run(ctx context.Context, o Options) (Report, error) {
 	start := time.Now()
 	l := loader{
 		mapper: m, client: o.Client, contacts: o.Contacts, namespace: o.Namespace,
-		concurrency: o.Concurrency, out: o.Progress, start: start, said: start,
+		concurrency: o.Concurrency, out: o.Progress, start: start, said: start, group: o.Group,
+	}
+	if l.group.Empty() {
+		l.group = v1alpha1.SchemeGroupVersion
 	}
 	if l.concurrency == 0 {
 		l.concurrency = 16
