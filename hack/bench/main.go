@@ -11,11 +11,12 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"os/signal"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
-	"golang.org/x/sync/errgroup"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -36,8 +37,9 @@ const (
 
 type bench struct {
 	client.WithWatch
-	customers, campaigns, trials int
-	codb                         int
+	consents                                consents
+	customers, campaigns, trials, everybody int
+	codb                                    int
 }
 
 func main() {
@@ -45,15 +47,24 @@ func main() {
 	flag.IntVar(&b.customers, "customers", 20_000, "customers")
 	flag.IntVar(&b.campaigns, "campaigns", 50, "campaigns that run, each to its share of the customers")
 	flag.IntVar(&b.trials, "trials", 200, "withdrawals that are measured")
+	flag.IntVar(&b.everybody, "everybody", 3, "campaigns to everybody that are measured, one after the other")
+	at := flag.String("consents", "", "PostgreSQL database of consents; codb uses the same. Default: the apiserver")
+	server := flag.Bool("postgres", false, "run a PostgreSQL, say where, and measure nothing")
 	flag.IntVar(&b.codb, "codb", 0, "process id of codb, to read its memory; 0: don't")
 	flag.Parse()
-	if err := b.run(context.Background()); err != nil {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	defer stop()
+	run := func(ctx context.Context) error { return b.run(ctx, *at) }
+	if *server {
+		run = serve
+	}
+	if err := run(ctx); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
 }
 
-func (b *bench) run(ctx context.Context) error {
+func (b *bench) run(ctx context.Context, at string) error {
 	s := runtime.NewScheme()
 	if err := errors.Join(scheme.AddToScheme(s), v1alpha1.AddToScheme(s)); err != nil {
 		return err
@@ -66,11 +77,23 @@ func (b *bench) run(ctx context.Context) error {
 	if b.WithWatch, err = client.NewWithWatch(cfg, client.Options{Scheme: s}); err != nil {
 		return err
 	}
+	b.consents = objects{b.WithWatch}
+	if at != "" {
+		r, err := openRows(ctx, at)
+		if err != nil {
+			return err
+		}
+		defer r.Close()
+		b.consents = r
+	}
 	empty := b.memory()
 	if err := b.populate(ctx); err != nil {
 		return fmt.Errorf("make customers: %w", err)
 	}
-	if err := b.settle(ctx); err != nil {
+	if err := b.consents.settled(ctx); err != nil {
+		return err
+	}
+	if err := b.known(ctx); err != nil {
 		return err
 	}
 	full := b.memory()
@@ -114,12 +137,7 @@ func (b *bench) populate(ctx context.Context) error {
 		return err
 	}
 	start := time.Now()
-	g, gctx := errgroup.WithContext(ctx)
-	g.SetLimit(32)
-	for i := range b.customers {
-		g.Go(func() error { return b.ensure(gctx, b.customer(i)) })
-	}
-	if err := g.Wait(); err != nil {
+	if err := b.consents.create(ctx, b.customers, b.customer); err != nil {
 		return err
 	}
 	fmt.Printf("%d customers written in %s\n", b.customers, time.Since(start).Round(100*time.Millisecond))
@@ -144,20 +162,17 @@ func (b *bench) customer(i int) *v1alpha1.CustomerConsent {
 	}
 }
 
-// settle waits until codb has said of every consent what it amounts to.
-func (b *bench) settle(ctx context.Context) error {
-	start := time.Now()
-	return poll(ctx, 20*time.Minute, func() (bool, error) {
-		var list metav1.PartialObjectMetadataList
-		list.SetGroupVersionKind(v1alpha1.SchemeGroupVersion.WithKind("CustomerConsentList"))
-		var left v1alpha1.CustomerConsentList
-		err := b.List(ctx, &left, client.InNamespace(v1alpha1.CustomersNamespace), client.MatchingFields{"status.summary": ""}, client.Limit(5))
-		if err != nil || len(left.Items) > 1 { // the fence has no status
-			return false, err
-		}
-		fmt.Printf("every status written %s later\n", time.Since(start).Round(100*time.Millisecond))
-		return true, nil
-	})
+// known waits until codb has all customers.
+func (b *bench) known(ctx context.Context) error {
+	c := b.campaign("known", v1alpha1.Audience{Everyone: &v1alpha1.Everyone{}})
+	c.Spec.Workload = nil
+	if err := b.Create(ctx, c); err != nil {
+		return err
+	}
+	all := func(s *v1alpha1.CampaignStatus) bool {
+		return s.Counts != nil && s.Counts.Targeted == int64(b.customers)
+	}
+	return errors.Join(b.until(ctx, c.Name, all), b.Delete(ctx, c))
 }
 
 func (b *bench) campaign(n string, a v1alpha1.Audience) *v1alpha1.Campaign {
@@ -172,9 +187,8 @@ func (b *bench) campaign(n string, a v1alpha1.Audience) *v1alpha1.Campaign {
 
 // whole measures from the creation of a campaign to everybody to its verdict.
 func (b *bench) whole(ctx context.Context) error {
-	const rounds = 3
 	var took []time.Duration
-	for i := range rounds {
+	for i := range b.everybody {
 		c := b.campaign(fmt.Sprintf("everybody-%d", i), v1alpha1.Audience{Everyone: &v1alpha1.Everyone{}})
 		c.Spec.Hold = nil
 		c.Spec.Workload = nil
@@ -182,7 +196,9 @@ func (b *bench) whole(ctx context.Context) error {
 		if err := b.Create(ctx, c); err != nil {
 			return err
 		}
-		if err := b.until(ctx, c.Name, func(s *v1alpha1.CampaignStatus) bool { return s.Counts != nil }); err != nil {
+		if err := b.until(ctx, c.Name, func(s *v1alpha1.CampaignStatus) bool {
+			return s.Counts != nil && s.Counts.Targeted == int64(b.customers)
+		}); err != nil {
 			return err
 		}
 		took = append(took, time.Since(start))
@@ -233,7 +249,7 @@ func (b *bench) withdrawals(ctx context.Context) error {
 		for len(suspended) > 0 {
 			<-suspended
 		}
-		if err := b.patch(ctx, person, fmt.Sprintf(`{"spec":{"optOut":{"since":%q}}}`, time.Now().UTC().Format(time.RFC3339))); err != nil {
+		if err := b.consents.optOut(ctx, name(person), true); err != nil {
 			return err
 		}
 		start := time.Now() // acknowledged
@@ -246,7 +262,7 @@ func (b *bench) withdrawals(ctx context.Context) error {
 			return err
 		}
 		said = append(said, time.Since(start))
-		if err := b.patch(ctx, person, `{"spec":{"optOut":null}}`); err != nil {
+		if err := b.consents.optOut(ctx, name(person), false); err != nil {
 			return err
 		}
 		c := &v1alpha1.Campaign{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: camp}}
@@ -276,11 +292,6 @@ func waitFor(names <-chan string, want string) error {
 			return fmt.Errorf("wait for Job %s: it was not suspended within a minute", want)
 		}
 	}
-}
-
-func (b *bench) patch(ctx context.Context, i int, patch string) error {
-	c := &v1alpha1.CustomerConsent{ObjectMeta: metav1.ObjectMeta{Namespace: v1alpha1.CustomersNamespace, Name: name(i)}}
-	return b.Patch(ctx, c, client.RawPatch("application/merge-patch+json", []byte(patch)))
 }
 
 // until waits for a campaign's status.
