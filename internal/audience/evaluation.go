@@ -55,7 +55,6 @@ type Ledger interface {
 type Evaluation struct {
 	key, runs string
 	at        time.Time // of the latest look
-	table     *Table
 	snapshot  *Snapshot // of the latest look
 	chunks    []decided // by chunk of the snapshot
 	chosen    *chosen
@@ -114,8 +113,8 @@ func (e *Evaluation) Refresh(ctx context.Context, a Asked) (*decision.Tally, err
 	s := a.Table.Follow(a.Records, a.Past)
 	// Answers from a later time than now, of a clock that was put back, say
 	// nothing of now.
-	if e.key != a.Key || e.table != a.Table || a.Now.Before(e.at) {
-		*e = Evaluation{key: a.Key, runs: a.Runs, table: a.Table, since: e.since, told: s.told, chosen: newChosen(a.Audience)}
+	if e.key != a.Key || e.snapshot == nil || e.snapshot.dicts[0] != s.dicts[0] || a.Now.Before(e.at) {
+		*e = Evaluation{key: a.Key, runs: a.Runs, since: e.since, told: s.told, chosen: newChosen(a.Audience)}
 	}
 	e.at = a.Now
 	e.since, e.told = decision.Sooner(e.since, s.since(e.told)), s.told

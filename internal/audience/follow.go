@@ -40,6 +40,7 @@ func (t *Table) Follow(records Records, past Ledger) *Snapshot {
 		t.Past(name, c)
 	}
 	t.records, t.ledger = mark, ledger
+	t.renew()
 	return t.Snapshot()
 }
 

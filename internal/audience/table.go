@@ -32,6 +32,8 @@ type Table struct {
 	told   uint64 // how many there ever were
 	latest atomic.Pointer[Snapshot]
 
+	needed int // values of dictionaries after they were last renewed
+
 	following       sync.Mutex
 	records, ledger uint64 // marks up to which the table has followed
 }
@@ -285,20 +287,23 @@ func (t *Table) traits(c *v1alpha1.CustomerConsent) uint32 {
 	if len(c.Labels) == 0 && !leaving {
 		return expr.Absent
 	}
+	v := &trait{labels: make(map[string]string, len(c.Labels)), leaving: leaving}
+	for l, is := range c.Labels {
+		v.labels[strings.Clone(l)] = strings.Clone(is)
+	}
+	return t.trait(v)
+}
+
+// key tells traits apart.
+func (v *trait) key() []byte {
 	key := []byte{0}
-	if leaving {
+	if v.leaving {
 		key[0] = 1
 	}
-	for _, l := range slices.Sorted(maps.Keys(c.Labels)) {
-		key = text(text(key, l), c.Labels[l])
+	for _, l := range slices.Sorted(maps.Keys(v.labels)) {
+		key = text(text(key, l), v.labels[l])
 	}
-	return t.dicts[traits].ID(key, func() any {
-		v := &trait{labels: make(map[string]string, len(c.Labels)), leaving: leaving}
-		for l, is := range c.Labels {
-			v.labels[strings.Clone(l)] = strings.Clone(is)
-		}
-		return v
-	})
+	return key
 }
 
 // Bytes is what the columns and the index take; dictionaries are not counted.

@@ -18,6 +18,7 @@ import (
 	"github.com/codb-dev/codb/internal/audience"
 	"github.com/codb-dev/codb/internal/consent"
 	"github.com/codb-dev/codb/internal/decision"
+	"github.com/codb-dev/codb/internal/feed"
 )
 
 // crowd makes customers of chance, with what columns like least among them.
@@ -300,4 +301,42 @@ func TestReadersNeedNoLock(t *testing.T) {
 	}
 	close(stop)
 	wg.Wait()
+}
+
+// Words that nobody uses any more are forgotten, and everybody is still there.
+func TestDictionariesDoNotGrowForEver(t *testing.T) {
+	c := newCrowd(9)
+	s := &store{Log: feed.Log{Keep: 1 << 20}, records: map[string]audience.Record{}}
+	l := &told{past: map[string]decision.Contacts{}}
+	table := audience.NewTable()
+	m := &model{customers: map[string]*v1alpha1.CustomerConsent{}, past: map[string]decision.Contacts{}}
+	a := audience.Asked{
+		Key: "k", Now: noon, Judge: rules{}, Table: table, Records: s, Past: l, Ledger: l, Campaign: decision.Campaign{Brand: "acme"},
+		Audience: &v1alpha1.Audience{Selector: &v1alpha1.AudienceSelector{Labels: []v1alpha1.LabelMatch{{Key: "in", Values: []string{"yes"}}}}},
+	}
+	var kept audience.Evaluation
+	first := table.Snapshot().Chunk(0, "acme").Dicts[0]
+	for round := range 5 {
+		for i := range 20000 {
+			id := fmt.Sprintf("c-%d", i%300)
+			o := c.customer(id, false)
+			if i < 19000 {
+				o.Labels = map[string]string{"in": "yes", "number": fmt.Sprintf("%d-%d", round, i)}
+			}
+			m.customers[id] = o
+			s.put(id, o)
+			table.Put(id, o, decision.Contacts{}, time.Time{})
+		}
+		got, err := kept.Refresh(t.Context(), a)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(anew(t, &a).Counts, got.Counts); diff != "" {
+			t.Fatalf("round %d: counts (-anew +kept):\n%s", round, diff)
+		}
+		compare(t, fmt.Sprintf("round %d", round), m.world(&a.Campaign), seen(t, table.Snapshot(), &a.Campaign))
+	}
+	if table.Snapshot().Chunk(0, "acme").Dicts[0] == first {
+		t.Error("the dictionaries were never renewed")
+	}
 }

@@ -163,25 +163,6 @@ func TestResidentColumnsAreAnsweredLikeOPA(t *testing.T) {
 	}
 }
 
-// A decision allocates nothing: what a whole look does is for its chunks.
-func TestADecisionAllocatesNothing(t *testing.T) {
-	lib := load(t, policies.FS)
-	e, _, _ := fronted(t, lib, everyRule(lib)...)
-	const customers = 3 << 12
-	b := newBank(t, customers)
-	a := b.asked(0, june, e)
-	look := func() {
-		var fresh audience.Evaluation
-		if _, err := fresh.Refresh(t.Context(), a); err != nil {
-			t.Fatal(err)
-		}
-	}
-	look() // makes the plan, and asks OPA about some
-	if each := testing.AllocsPerRun(2, look) / customers; each > 0.1 {
-		t.Errorf("%.3f allocations a decision", each)
-	}
-}
-
 // BenchmarkTable measures columns that stay in memory, for -rows customers: what
 // they take, filling them, a campaign's first evaluation, and one changed consent
 // until 100 campaigns know what follows.
