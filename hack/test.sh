@@ -8,5 +8,5 @@ hack/postgres.sh >/dev/null
 KUBEBUILDER_ASSETS=$(hack/assets.sh)
 export KUBEBUILDER_ASSETS
 for module in hack/cluster hack/image hack/chart/helm hack/alerts hack/mail; do go -C $module test ./...; done
-go test -run NoFaultOfAPlan ./internal/policy
+go test -run NoFaultOf ./internal/policy
 CGO_ENABLED=1 go test -race -timeout 20m "$@" ./...

@@ -149,6 +149,36 @@ func TestAPolicyThatNeverWasGoodBlocksWhatItMatches(t *testing.T) {
 	w.becomes(c, v1alpha1.CampaignAllowed, v1alpha1.WorkloadRunning)
 }
 
+// A rule that never ends gets its worker killed; three times, and it is not asked
+// any more: the policy says so, and so do the campaigns that it blocks.
+func TestAPolicyThatNeverEndsStalls(t *testing.T) {
+	w := newWorld(t)
+	for n := range 4 {
+		w.customer(n)
+	}
+	p := w.policy("endless", `package codb.policy
+
+deny contains {"code": "Endless", "message": "e"} if {
+	input.customer.bucket >= 0
+	count({1 | some a in numbers.range(1, 100000); some b in numbers.range(1, 100000); (a * b) == input.customer.bucket - 20000}) > 0
+}
+`)
+	w.create(p)
+	w.ready(p, true)
+	c := w.campaign("spring")
+	w.becomes(c, v1alpha1.CampaignBlocked, v1alpha1.WorkloadSuspended)
+	if cond := w.ready(p, false); cond.Reason != v1alpha1.ReasonStalled || !strings.Contains(cond.Message, "rule rego exceeded its time or memory") {
+		t.Errorf("%s: %s", cond.Reason, cond.Message)
+	}
+	w.condition(c, v1alpha1.ConditionPermitted, v1alpha1.CodePolicyNotReady)
+	if !strings.Contains(c.Status.Why, "rule rego exceeded its time or memory") {
+		t.Errorf("why = %q", c.Status.Why)
+	}
+	change(w, p, func(o *v1alpha1.CampaignPolicy) { o.Spec.Rego = noPost })
+	w.ready(p, true)
+	w.becomes(c, v1alpha1.CampaignAllowed, v1alpha1.WorkloadRunning)
+}
+
 func TestAStricterPolicyStopsARunningCampaign(t *testing.T) {
 	w := newWorld(t)
 	w.customer(0)

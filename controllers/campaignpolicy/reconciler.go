@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -18,11 +19,14 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/events"
+	"k8s.io/client-go/util/workqueue"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"github.com/codb-dev/codb/api/v1alpha1"
 	"github.com/codb-dev/codb/internal/policy"
@@ -102,6 +106,11 @@ func (r *Reconciler) decide(ctx context.Context, p *v1alpha1.CampaignPolicy, rep
 		s.Engines = policy.Engines(policy.FromObject(p), report)
 		s.InForce = rev
 		r.Book.Put(p, inForce(policy.FromObject(p), &p.Spec, rev.Digest))
+		if why := r.Book.Stalled(p.Name); why != "" {
+			s.InForce, s.Engines = nil, nil
+			set(p, metav1.ConditionFalse, v1alpha1.ReasonStalled, why+"; simplify it: campaigns that the policy matches are blocked until it changes")
+			return nil
+		}
 		set(p, metav1.ConditionTrue, v1alpha1.ReasonReady, ready(p, report))
 		return nil
 	}
@@ -280,5 +289,29 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("campaignpolicy").
 		For(&v1alpha1.CampaignPolicy{}, builder.WithPredicates(predicate.GenerationChangedPredicate{})).
+		WatchesRawSource(source.Func(r.stalls)).
 		Complete(r)
+}
+
+// stalls wakes for policies that stalled, once for each time.
+func (r *Reconciler) stalls(ctx context.Context, q workqueue.TypedRateLimitingInterface[reconcile.Request]) error {
+	go func() {
+		var told []string
+		for {
+			changed := r.Book.Changed()
+			now := r.Book.AllStalled()
+			for _, name := range now {
+				if !slices.Contains(told, name) {
+					q.Add(reconcile.Request{NamespacedName: types.NamespacedName{Name: name}})
+				}
+			}
+			told = now
+			select {
+			case <-ctx.Done():
+				return
+			case <-changed:
+			}
+		}
+	}()
+	return nil
 }

@@ -47,14 +47,19 @@ type page struct {
 	generation int64
 	match      *v1alpha1.PolicyMatch // of the latest generation, where none is in force
 	inForce    *InForce
+	stalled    string // why it is not asked any more; empty: it is
 }
 
 // NewBook makes an empty book.
 func NewBook(lib *Library, sandbox *Sandbox) *Book {
-	return &Book{
+	b := &Book{
 		lib: lib, sandbox: sandbox,
 		pages: map[string]page{}, judges: map[string]decision.Judge{}, changed: make(chan struct{}),
 	}
+	if sandbox != nil {
+		sandbox.struck = b.stall
+	}
+	return b
 }
 
 // Put says what is in force of a policy whose latest generation, p, was looked
@@ -62,8 +67,49 @@ func NewBook(lib *Library, sandbox *Sandbox) *Book {
 func (b *Book) Put(p *v1alpha1.CampaignPolicy, f *InForce) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.pages[p.Name] = page{uid: p.UID, generation: p.Generation, match: p.Spec.Match, inForce: f}
+	next := page{uid: p.UID, generation: p.Generation, match: p.Spec.Match, inForce: f}
+	if was := b.pages[p.Name]; was.uid == next.uid && was.generation == next.generation {
+		next.stalled = was.stalled // the same would only stall again
+	}
+	b.pages[p.Name] = next
 	b.turn()
+}
+
+// stall blocks the campaigns of a policy, one of whose rules got its workers killed
+// time and again, until the policy changes or codb starts anew.
+func (b *Book) stall(struck Policy, rule string) {
+	digest := b.lib.Digest(struck)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	p, ok := b.pages[struck.Name]
+	if !ok || p.inForce == nil || p.inForce.Digest != digest || p.stalled != "" {
+		return // the floor, or a revision of the past
+	}
+	p.stalled = fmt.Sprintf("rule %s exceeded its time or memory %d times", rule, maxStrikes)
+	b.pages[struck.Name] = p
+	b.turn()
+}
+
+// Stalled says why a policy's latest generation is not asked any more; empty: it
+// is.
+func (b *Book) Stalled(name string) string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.pages[name].stalled
+}
+
+// AllStalled names the policies that are not asked any more.
+func (b *Book) AllStalled() []string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var out []string
+	for name, p := range b.pages {
+		if p.stalled != "" {
+			out = append(out, name)
+		}
+	}
+	slices.Sort(out)
+	return out
 }
 
 // Remove forgets a policy that was deleted.
@@ -98,7 +144,7 @@ func (b *Book) Changed() <-chan struct{} {
 }
 
 // For lists the policies in force that match, sorted by name, and the names of
-// those that match but have nothing in force.
+// those that match but have nothing in force; of those that stalled, also why.
 func (b *Book) For(f Facts) (set []InForce, notReady []string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -106,6 +152,8 @@ func (b *Book) For(f Facts) (set []InForce, notReady []string) {
 		switch {
 		case p.inForce == nil && f.matches(p.match):
 			notReady = append(notReady, name)
+		case p.stalled != "" && f.matches(p.inForce.Match):
+			notReady = append(notReady, name+" ("+p.stalled+")")
 		case p.inForce != nil && f.matches(p.inForce.Match):
 			set = append(set, *p.inForce)
 		}

@@ -201,13 +201,37 @@ func (c *careful) hear(got *response) error {
 // again.
 func (j *judge) strike(use int, out bool) {
 	j.mu.Lock()
-	defer j.mu.Unlock()
 	s := j.strikes[use]
 	s.times, s.last = s.times+1, time.Now()
 	if out {
 		s.times = maxStrikes
 	}
 	j.strikes[use] = s
+	j.mu.Unlock()
+	if s.times < maxStrikes || j.sandbox.struck == nil {
+		return
+	}
+	if p, rule := useAt(j.policies, use); p != nil {
+		j.sandbox.struck(*p, rule)
+	}
+}
+
+// useAt is the policy and the rule of a use, which are numbered in their order.
+func useAt(ps []Policy, use int) (p *Policy, rule string) {
+	for i := range ps {
+		p = &ps[i]
+		switch {
+		case use < len(p.Rules):
+			return p, p.Rules[use].Name
+		case use == len(p.Rules) && p.Rego != "":
+			return p, OwnRule
+		}
+		use -= len(p.Rules)
+		if p.Rego != "" {
+			use--
+		}
+	}
+	return nil, ""
 }
 
 // struckOut are the uses that are not asked for the time being.

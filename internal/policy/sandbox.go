@@ -70,6 +70,9 @@ type Sandbox struct {
 	broken error // why no worker can start
 	kills  *kills
 	native *nativeMetrics
+	// struck hears of rules that got their workers killed time and again. Nil:
+	// nobody does.
+	struck func(p Policy, rule string)
 
 	judging  pool
 	checking pool // apart, so that a policy on trial delays no campaign
