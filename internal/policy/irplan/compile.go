@@ -20,6 +20,7 @@ type compiler struct {
 	// of the function at hand
 	locals int
 	arrays map[ir.Local]bool // that are made by appending
+	stored map[ir.Local]bool // what a ref from data leads to
 	err    error
 }
 
@@ -74,7 +75,7 @@ func grows(f *ir.Func) (found bool) {
 }
 
 func (c *compiler) body(x *function, blocks []*ir.Block) {
-	c.locals, c.arrays = 2, map[ir.Local]bool{}
+	c.locals, c.arrays, c.stored = 2, map[ir.Local]bool{}, map[ir.Local]bool{}
 	for _, b := range blocks {
 		walk(b, func(s ir.Stmt) {
 			if a, ok := s.(*ir.ArrayAppendStmt); ok {

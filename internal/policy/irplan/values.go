@@ -117,11 +117,30 @@ func merged(a, b *ast.Term) *ast.Term {
 
 func (c *compiler) dot(s *ir.DotStmt) step {
 	from, key, to := c.operand(s.Source), c.operand(s.Key), c.local(s.Target)
+	find := at
+	if of, ok := s.Source.Value.(ir.Local); ok && (of == ir.Data || c.stored[of]) {
+		c.stored[s.Target] = true
+		find = stored
+	}
 	return func(_ *Machine, f frame) int {
-		t := at(from.get(f), key.get(f))
+		t := find(from.get(f), key.get(f))
 		f[to] = t
 		return when(t != nil)
 	}
+}
+
+// stored is what is under a key where a ref goes from data on: it is a path of the
+// store, in which all keys are text, so that data.x[2] is data.x["2"].
+func stored(t, key *ast.Term) *ast.Term {
+	if found := at(t, key); found != nil || t == nil || key == nil {
+		return found
+	}
+	n, ok := key.Value.(ast.Number)
+	o, in := t.Value.(ast.Object)
+	if !ok || !in {
+		return nil
+	}
+	return o.Get(ast.StringTerm(string(n)))
 }
 
 // at is what a collection has under a key.
