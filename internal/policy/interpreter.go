@@ -149,6 +149,9 @@ func (i *Interpreter) eval(ctx context.Context, q *query, input ast.Value, cance
 
 // Judge implements decision.Judge.
 func (i *Interpreter) Judge(ctx context.Context, q decision.Question) ([]decision.Answer, error) {
+	if denied, ok := offClock(&q); ok {
+		return denied, nil
+	}
 	cancel := topdown.NewCancel()
 	defer context.AfterFunc(ctx, cancel.Cancel)()
 	asked := newAsked(&q)

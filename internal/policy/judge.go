@@ -65,6 +65,9 @@ func (j *judge) loadInto(ctx context.Context, p *process) error {
 
 // Judge implements decision.Judge.
 func (j *judge) Judge(ctx context.Context, q decision.Question) ([]decision.Answer, error) {
+	if denied, ok := offClock(&q); ok {
+		return denied, nil
+	}
 	out := make([]decision.Answer, len(q.Subjects))
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(j.sandbox.o.Workers)

@@ -91,6 +91,9 @@ func (e *engine) Differs() bool {
 
 // Judge implements decision.Judge.
 func (e *engine) Judge(ctx context.Context, q decision.Question) ([]decision.Answer, error) {
+	if denied, ok := offClock(&q); ok {
+		return denied, nil
+	}
 	p, few := e.planFor(q.Campaign, len(q.Subjects))
 	if few {
 		e.metrics.opa(len(q.Subjects))
