@@ -340,10 +340,8 @@ func oneOfMany(n expr.Num, in ast.Value) expr.Bool {
 
 // member is the condition that a value is in a collection.
 func (c *native) member(v, in value, t *trail) expr.Bool {
-	if n, ok := v.(number); ok {
-		if w, ok := in.(known); ok {
-			return oneOfMany(n.n, w.v)
-		}
+	if w, ok := in.(known); ok && isNumber(v) {
+		return oneOfMany(c.num(v), w.v)
 	}
 	var ways []expr.Bool
 	c.iterate(in, t, func(_, elem value, end *trail) {

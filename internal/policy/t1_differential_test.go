@@ -15,14 +15,14 @@ import (
 )
 
 // customersEach is about how many customers each random policy is asked.
-const customersEach = 40
+const customersEach = 100
 
 // TestRandomPoliciesAnswerLikeOPA compares columns, OPA's plans and OPA itself on
 // policies and customers of chance. PAIRS says how many pairs there are to be:
 //
 //	PAIRS=1000000 go test -run TestRandomPolicies -timeout 3h ./internal/policy
 func TestRandomPoliciesAnswerLikeOPA(t *testing.T) {
-	pairs := 2000
+	pairs := 4000
 	if text := os.Getenv("PAIRS"); text != "" {
 		var err error
 		if pairs, err = strconv.Atoi(text); err != nil {
