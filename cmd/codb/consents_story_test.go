@@ -215,3 +215,14 @@ func (w *tableWorld) asks(customer string, c *v1alpha1.Campaign, want v1alpha1.V
 		w.Errorf("%s is answered %s: %+v", customer, q.Status.Verdict, q.Status)
 	}
 }
+
+// TestWithdrawalsFromATableAreLinearizable is the same claim as with custom
+// resources, with ledger and consents in one database.
+func TestWithdrawalsFromATableAreLinearizable(t *testing.T) {
+	w := newTableWorld(t, func(*consentstore.Database) {})
+	races(w.world, w.customer, func(c *v1alpha1.CustomerConsent) error {
+		c.Spec.OptOut = &v1alpha1.OptOut{Since: metav1.NewTime(time.Now().Add(-time.Minute).Truncate(time.Second))}
+		_, err := w.door.Put(w.ctx, "test", []*v1alpha1.CustomerConsent{c})
+		return err
+	})
+}

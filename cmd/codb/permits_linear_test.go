@@ -41,10 +41,20 @@ var oneWord = porcupine.Model{
 // explain what both were told.
 func TestWithdrawalsAreLinearizable(t *testing.T) {
 	w := newWorld(t)
+	races(w, func(n int) *v1alpha1.CustomerConsent { return w.customer(n) }, func(c *v1alpha1.CustomerConsent) error {
+		before := c.DeepCopy()
+		c.Spec.OptOut = &v1alpha1.OptOut{Since: metav1.NewTime(time.Now().Add(-time.Minute).Truncate(time.Second))}
+		return env.Client.Patch(w.ctx, c, client.MergeFrom(before))
+	})
+}
+
+// races has customers say yes, and half of them withdraw while senders redeem.
+func races(w *world, says func(n int) *v1alpha1.CustomerConsent, withdraw func(*v1alpha1.CustomerConsent) error) {
+	t := w.T
 	const people, campaigns = 24, 3
 	var customers []*v1alpha1.CustomerConsent
 	for i := range people {
-		customers = append(customers, w.customer(i))
+		customers = append(customers, says(i))
 	}
 	type held struct {
 		pod     *pod
@@ -77,11 +87,8 @@ func TestWithdrawalsAreLinearizable(t *testing.T) {
 	}
 	wg.Go(func() {
 		for _, i := range rand.Perm(people)[:people/2] {
-			c := customers[i].DeepCopy()
-			before := c.DeepCopy()
-			c.Spec.OptOut = &v1alpha1.OptOut{Since: metav1.NewTime(time.Now().Add(-time.Minute).Truncate(time.Second))}
 			call := now()
-			if err := env.Client.Patch(w.ctx, c, client.MergeFrom(before)); err != nil {
+			if err := withdraw(customers[i].DeepCopy()); err != nil {
 				t.Error(err)
 				return
 			}
