@@ -71,7 +71,7 @@ func TestRoles(t *testing.T) {
 		{gate, "update", "customerconsents/status", customers, false},
 		{gate, "delete", "customerconsents", customers, false},
 		{gate, "get", "campaigns", marketing, true},
-		{gate, "list", "campaigns", marketing, false},
+		{gate, "list", "campaigns", marketing, true}, // who goes first
 		{gate, "patch", "campaigns/status", marketing, false},
 		{gate, "watch", "campaignpolicies", "", true},
 		{gate, "get", ":pods", marketing, true},

@@ -160,6 +160,7 @@ func (c consents) all() map[string]*v1alpha1.CustomerConsent {
 }
 
 func (c consents) Synced() bool                          { return !c.faults.consents }
+func (c consents) Healthy() error                        { return when(c.faults.consents) }
 func (c consents) Since(uint64) ([]string, uint64, bool) { return nil, 1, true }
 func (c consents) Principals() []string                  { return slices.Sorted(maps.Keys(c.all())) }
 func (c consents) Revision() string                      { return "cr-1" }
