@@ -172,6 +172,11 @@ func readBody(r *http.Request, into any) error {
 		}
 		return invalid("body", "", "send all of it")
 	}
+	return strictly(data, into)
+}
+
+// strictly reads one JSON object that has known fields only, each once.
+func strictly(data []byte, into any) error {
 	strict, err := kjson.UnmarshalStrict(data, into)
 	if err == nil && len(strict) > 0 {
 		err = strict[0] // names an unknown or repeated field, by its path

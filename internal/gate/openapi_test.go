@@ -75,7 +75,7 @@ func TestTheDescriptionHasEveryRouteAndNoOther(t *testing.T) {
 func TestTheDescriptionHasEveryFieldAndNoOther(t *testing.T) {
 	doc := readOpenAPI(t)
 	for name, v := range map[string]any{
-		"AppendRequest": appendRequest{}, "EventsRequest": eventsRequest{}, "Event": event{}, "AppendResponse": appendResponse{}, "PrincipalResponse": principalResponse{},
+		"AppendRequest": appendRequest{}, "EventsRequest": eventsRequest{}, "StreamQuestion": streamed{}, "StreamAnswer": streamAnswer{}, "Event": event{}, "AppendResponse": appendResponse{}, "PrincipalResponse": principalResponse{},
 		"DrawRequest": drawRequest{}, "DrawResponse": Drawn{}, "Permit": DrawnPermit{}, "RedeemRequest": redeemRequest{},
 		"RedeemResponse": redeemResponse{}, "Redeemed": Redeemed{}, "Reason": RefusedReason{}, "ReportRequest": reportRequest{},
 		"Outcome": Outcome{}, "ReportResponse": reportResponse{}, "Reported": Reported{},

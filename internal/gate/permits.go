@@ -49,40 +49,66 @@ type reportResponse struct {
 	Results []Reported `json:"results"`
 }
 
+// check says how long to wait.
+func (q *drawRequest) check() (time.Duration, error) {
+	if q.Max < 1 || q.Max > maxPermits {
+		return 0, invalid("max", fmt.Sprint(q.Max), fmt.Sprintf("a whole number from 1 to %d", maxPermits))
+	}
+	wait, err := time.ParseDuration(cmp.Or(q.Wait, "0s"))
+	if err != nil || wait < 0 || wait > maxWait {
+		return 0, invalid("wait", shorten(q.Wait), "a duration from 0s to "+maxWait.String())
+	}
+	return wait, nil
+}
+
 // draw is POST /v1/permits/draw.
 func (s *Server) draw(w http.ResponseWriter, r *http.Request, h Holder) error {
 	var req drawRequest
 	if err := s.permitBody(w, r, &req); err != nil {
 		return err
 	}
-	if req.Max < 1 || req.Max > maxPermits {
-		return invalid("max", fmt.Sprint(req.Max), fmt.Sprintf("a whole number from 1 to %d", maxPermits))
-	}
-	wait, err := time.ParseDuration(cmp.Or(req.Wait, "0s"))
-	if err != nil || wait < 0 || wait > maxWait {
-		return invalid("wait", shorten(req.Wait), "a duration from 0s to "+maxWait.String())
-	}
-	free, err := slot(r.Context(), s.draws)
+	wait, err := req.check()
 	if err != nil {
 		return err
 	}
-	defer free()
 	err = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(wait + requestTime))
 	if err != nil && !errors.Is(err, http.ErrNotSupported) {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), wait+decideTime)
+	out, err := s.drawn(r.Context(), h, &req)
+	if err != nil {
+		return err
+	}
+	if r.Context().Err() != nil { // nobody is left to hear it
+		return s.unheard(r.Context(), out)
+	}
+	return answer(w, out)
+}
+
+func (s *Server) drawn(ctx context.Context, h Holder, req *drawRequest) (*Drawn, error) {
+	wait, err := req.check()
+	if err != nil {
+		return nil, err
+	}
+	free, err := slot(ctx, s.draws)
+	if err != nil {
+		return nil, err
+	}
+	defer free()
+	ctx, cancel := context.WithTimeout(ctx, wait+decideTime)
 	defer cancel()
 	out, err := s.desk.Draw(ctx, h, req.Max, wait, s.draining)
 	if err != nil {
-		return s.permitProblem(err, h)
+		return nil, s.permitProblem(err, h)
 	}
-	if r.Context().Err() != nil { // nobody is left to hear it
-		aside, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), decideTime)
-		defer cancel()
-		return s.desk.Return(aside, out.Permits)
-	}
-	return answer(w, out)
+	return out, nil
+}
+
+// unheard takes back what was drawn for somebody who has gone.
+func (s *Server) unheard(ctx context.Context, out *Drawn) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), decideTime)
+	defer cancel()
+	return s.desk.Return(ctx, out.Permits)
 }
 
 // redeem is POST /v1/permits/redeem.
@@ -91,15 +117,21 @@ func (s *Server) redeem(w http.ResponseWriter, r *http.Request, h Holder) error 
 	if err := s.permitBody(w, r, &req); err != nil {
 		return err
 	}
-	if err := bounded("permits", len(req.Permits)); err != nil {
+	out, err := s.redeemed(r.Context(), h, &req)
+	if err != nil {
 		return err
 	}
-	return s.inTime(r, h, func(ctx context.Context) error {
-		results, err := s.desk.Redeem(ctx, h, req.Permits)
-		if err != nil {
-			return err
-		}
-		return answer(w, redeemResponse{Results: results})
+	return answer(w, out)
+}
+
+func (s *Server) redeemed(ctx context.Context, h Holder, req *redeemRequest) (*redeemResponse, error) {
+	if err := bounded("permits", len(req.Permits)); err != nil {
+		return nil, err
+	}
+	out := &redeemResponse{}
+	return out, s.inTime(ctx, h, func(ctx context.Context) (err error) {
+		out.Results, err = s.desk.Redeem(ctx, h, req.Permits)
+		return err
 	})
 }
 
@@ -111,36 +143,42 @@ func (s *Server) report(w http.ResponseWriter, r *http.Request, h Holder) error 
 	if err := s.permitBody(w, r, &req); err != nil {
 		return err
 	}
-	if err := bounded("outcomes", len(req.Outcomes)); err != nil {
+	out, err := s.reported(r.Context(), h, &req)
+	if err != nil {
 		return err
+	}
+	return answer(w, out)
+}
+
+func (s *Server) reported(ctx context.Context, h Holder, req *reportRequest) (*reportResponse, error) {
+	if err := bounded("outcomes", len(req.Outcomes)); err != nil {
+		return nil, err
 	}
 	for i := range req.Outcomes {
 		o := &req.Outcomes[i]
 		if !slices.Contains(permit.Outcomes(), o.Outcome) {
-			return invalid(fmt.Sprintf("outcomes[%d].outcome", i), shorten(o.Outcome), "one of "+strings.Join(permit.Outcomes(), ", "))
+			return nil, invalid(fmt.Sprintf("outcomes[%d].outcome", i), shorten(o.Outcome), "one of "+strings.Join(permit.Outcomes(), ", "))
 		}
 		if !detail.MatchString(o.Detail) {
-			return invalid(fmt.Sprintf("outcomes[%d].detail", i), "", "at most 128 characters of ASCII, and no address")
+			return nil, invalid(fmt.Sprintf("outcomes[%d].detail", i), "", "at most 128 characters of ASCII, and no address")
 		}
 	}
-	return s.inTime(r, h, func(ctx context.Context) error {
-		results, err := s.desk.Report(ctx, h, req.Outcomes)
-		if err != nil {
-			return err
-		}
-		return answer(w, reportResponse{Results: results})
+	out := &reportResponse{}
+	return out, s.inTime(ctx, h, func(ctx context.Context) (err error) {
+		out.Results, err = s.desk.Report(ctx, h, req.Outcomes)
+		return err
 	})
 }
 
 // inTime has the desk decide when there is room for it, and not for longer than
 // a caller waits.
-func (s *Server) inTime(r *http.Request, h Holder, decide func(context.Context) error) error {
-	free, err := slot(r.Context(), s.redeems)
+func (s *Server) inTime(ctx context.Context, h Holder, decide func(context.Context) error) error {
+	free, err := slot(ctx, s.redeems)
 	if err != nil {
 		return err
 	}
 	defer free()
-	ctx, cancel := context.WithTimeout(r.Context(), decideTime)
+	ctx, cancel := context.WithTimeout(ctx, decideTime)
 	defer cancel()
 	if err := decide(ctx); err != nil {
 		return s.permitProblem(err, h)

@@ -1,6 +1,7 @@
 package gate
 
 import (
+	"encoding/json"
 	"fmt"
 	"path/filepath"
 	"sync"
@@ -93,4 +94,60 @@ func sendAll(b *testing.B, d *Desk, h Holder, batch int) {
 			return
 		}
 	}
+}
+
+// BenchmarkWire has one sender draw, redeem and report over TLS, with a request
+// for each step and with a stream; one person at a time, and a hundred.
+//
+//	go test ./internal/gate -run '^$' -bench Wire -benchtime 5000x
+func BenchmarkWire(b *testing.B) {
+	for _, batch := range []int{1, 100} {
+		for name, open := range map[string]func(*house) exchange{
+			"requests": func(h *house) exchange { return h.requests },
+			"stream": func(h *house) exchange {
+				k := h.stream("pod-1")
+				return func(verb, body string) *streamAnswer {
+					k.ask(`{"id":"1",%q:%s}`, verb, body)
+					return k.hear()
+				}
+			},
+		} {
+			b.Run(fmt.Sprintf("%s/batch=%d", name, batch), func(b *testing.B) {
+				h, w := newHouse(b), newTown()
+				for i := range b.N {
+					w.says(fmt.Sprintf("c-%08d", i), yes)
+				}
+				w.reveal()
+				h.server.Give(pods{"pod-1": pod(1, "spring")}, NewDesk(DeskOptions{Ledger: h.ledger, World: w, Clock: w.clock, Log: logr.Discard()}))
+				ask := open(h)
+				b.ResetTimer()
+				for d := ask("draw", fmt.Sprintf(`{"max":%d}`, batch)).Draw; len(d.Permits) > 0; d = ask("draw", fmt.Sprintf(`{"max":%d}`, batch)).Draw {
+					var outcomes []Outcome
+					for _, id := range ids(d) {
+						outcomes = append(outcomes, Outcome{Permit: id, Outcome: "Sent"})
+					}
+					ask("redeem", jsonOf(redeemRequest{Permits: ids(d)}))
+					ask("report", jsonOf(reportRequest{Outcomes: outcomes}))
+				}
+				b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "permits/s")
+			})
+		}
+	}
+}
+
+type exchange func(verb, body string) *streamAnswer
+
+func (h *house) requests(verb, body string) *streamAnswer {
+	a := &streamAnswer{Draw: &Drawn{}}
+	if verb != "draw" {
+		h.permits(verb, body, &struct{}{})
+		return a
+	}
+	h.permits(verb, body, a.Draw)
+	return a
+}
+
+func jsonOf(v any) string {
+	data, _ := json.Marshal(v) // strings only
+	return string(data)
 }

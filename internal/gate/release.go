@@ -30,15 +30,21 @@ func (s *Server) release(w http.ResponseWriter, r *http.Request, h Holder) error
 	if err := s.permitBody(w, r, &req); err != nil {
 		return err
 	}
-	if err := bounded("permits", len(req.Permits)); err != nil {
+	out, err := s.released(r.Context(), h, &req)
+	if err != nil {
 		return err
 	}
-	return s.inTime(r, h, func(ctx context.Context) error {
-		results, err := s.desk.Release(ctx, h, req.Permits)
-		if err != nil {
-			return err
-		}
-		return answer(w, releaseResponse{Results: results})
+	return answer(w, out)
+}
+
+func (s *Server) released(ctx context.Context, h Holder, req *releaseRequest) (*releaseResponse, error) {
+	if err := bounded("permits", len(req.Permits)); err != nil {
+		return nil, err
+	}
+	out := &releaseResponse{}
+	return out, s.inTime(ctx, h, func(ctx context.Context) (err error) {
+		out.Results, err = s.desk.Release(ctx, h, req.Permits)
+		return err
 	})
 }
 

@@ -58,6 +58,7 @@ type Server struct {
 	appends  chan struct{} // one for each append that is being answered
 	draws    chan struct{} // one for each draw, those that wait included
 	redeems  chan struct{}
+	streams  chan struct{}
 	draining chan struct{} // closed: going away
 	drain    sync.Once
 }
@@ -83,6 +84,8 @@ type route struct {
 	handle func(*Server, http.ResponseWriter, *http.Request) error
 	// permits answers a pod of a campaign instead; there is no verb then.
 	permits func(*Server, http.ResponseWriter, *http.Request, Holder) error
+	// endless bodies are bounded by whoever reads them.
+	endless bool
 }
 
 var routes = []route{
@@ -94,6 +97,7 @@ var routes = []route{
 	{method: http.MethodPost, path: "/v1/permits/redeem", permits: (*Server).redeem},
 	{method: http.MethodPost, path: "/v1/permits/report", permits: (*Server).report},
 	{method: http.MethodPost, path: "/v1/permits/release", permits: (*Server).release},
+	{method: http.MethodPost, path: streamPath, permits: (*Server).stream, endless: true},
 	{method: http.MethodGet, path: "/healthz", handle: (*Server).healthz},
 	{method: http.MethodGet, path: "/readyz", handle: (*Server).readyz},
 }
@@ -104,6 +108,7 @@ func NewServer(o ServerOptions) *Server {
 		ledger: o.Ledger, auth: o.Authenticator, clock: o.Clock, log: o.Log, metrics: newServerMetrics(o.Metrics),
 		mux: http.NewServeMux(), appends: make(chan struct{}, maxAppends), draining: make(chan struct{}),
 		draws: make(chan struct{}, maxDraws), redeems: make(chan struct{}, maxRedeems),
+		streams: make(chan struct{}, maxStreams),
 	}
 	if s.clock == nil {
 		s.clock = time.Now
@@ -172,7 +177,9 @@ func (s *Server) serve(rt route) http.Handler {
 		defer s.metrics.inFlight.Dec()
 		w.Header().Set("Cache-Control", "no-store")
 		w.Header().Set("X-Content-Type-Options", "nosniff")
-		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+		if !rt.endless {
+			r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+		}
 		code := http.StatusOK
 		err := s.dispatch(rt, w, r)
 		if err != nil {
