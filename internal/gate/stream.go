@@ -110,17 +110,20 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request, _ Holder) error 
 // hold answers lines until there are no more, nobody listens, or the gate goes
 // away; then what was asked is still answered.
 func (c *conversation) hold(ctx context.Context) {
+	var watch, asked sync.WaitGroup
 	ended := make(chan struct{})
-	defer close(ended)
-	go func() { // a gate that goes away reads no further line
+	watch.Go(func() { // a gate that goes away reads no further line
 		select {
 		case <-c.server.draining:
 			_ = c.out.SetReadDeadline(time.Now())
 		case <-ended:
 		}
+	})
+	defer func() { // nothing of the response may be touched after the handler's end
+		asked.Wait()
+		close(ended)
+		watch.Wait()
 	}()
-	var asked sync.WaitGroup
-	defer asked.Wait()
 	for c.next(ctx) {
 		var q streamed
 		verb, err := "", strictly(c.lines.Bytes(), &q)
