@@ -40,6 +40,7 @@ type bench struct {
 	consents                                consents
 	customers, campaigns, trials, everybody int
 	codb                                    int
+	permits                                 bool
 }
 
 func main() {
@@ -50,6 +51,7 @@ func main() {
 	flag.IntVar(&b.everybody, "everybody", 3, "campaigns to everybody that are measured, one after the other")
 	at := flag.String("consents", "", "PostgreSQL database of consents; codb uses the same. Default: the apiserver")
 	server := flag.Bool("postgres", false, "run a PostgreSQL, say where, and measure nothing")
+	flag.BoolVar(&b.permits, "permits", false, "campaigns draw permits; what is measured is until a sender is refused who holds one")
 	flag.IntVar(&b.codb, "codb", 0, "process id of codb, to read its memory; 0: don't")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
@@ -99,6 +101,9 @@ func (b *bench) run(ctx context.Context, at string) error {
 	full := b.memory()
 	fmt.Printf("memory of codb: %d MiB without customers, %d MiB with %d: %d bytes a customer\n",
 		empty>>20, full>>20, b.customers, (full-empty)/int64(b.customers))
+	if b.permits {
+		return b.refusals(ctx, cfg)
+	}
 	if err := b.whole(ctx); err != nil {
 		return fmt.Errorf("one campaign over everybody: %w", err)
 	}
@@ -213,18 +218,12 @@ func (b *bench) whole(ctx context.Context) error {
 // withdrawals measures, each time on another campaign that runs.
 func (b *bench) withdrawals(ctx context.Context) error {
 	for i := range b.campaigns {
-		c := b.campaign(fmt.Sprintf("group-%d", i), v1alpha1.Audience{Selector: &v1alpha1.AudienceSelector{
-			Labels: []v1alpha1.LabelMatch{{Key: group, Values: []string{fmt.Sprint(i)}}},
-		}})
-		if err := b.ensure(ctx, c); err != nil {
+		if err := b.ensure(ctx, b.group(i)); err != nil {
 			return err
 		}
 	}
-	running := func(s *v1alpha1.CampaignStatus) bool {
-		return s.Verdict == v1alpha1.CampaignAllowed && s.Workload == v1alpha1.WorkloadRunning
-	}
 	for i := range b.campaigns {
-		if err := b.until(ctx, fmt.Sprintf("group-%d", i), running); err != nil {
+		if err := b.until(ctx, groupName(i), runs); err != nil {
 			return err
 		}
 	}
@@ -244,7 +243,7 @@ func (b *bench) withdrawals(ctx context.Context) error {
 	var held, said []time.Duration
 	for t := range b.trials {
 		i := t % b.campaigns
-		camp := fmt.Sprintf("group-%d", i)
+		camp := groupName(i)
 		person := i + b.campaigns*rand.IntN(b.customers/b.campaigns)
 		for len(suspended) > 0 {
 			<-suspended
@@ -270,7 +269,7 @@ func (b *bench) withdrawals(ctx context.Context) error {
 		if err := b.Patch(ctx, c, client.RawPatch("application/merge-patch+json", []byte(topic))); err != nil {
 			return err
 		}
-		if err := b.until(ctx, camp, running); err != nil {
+		if err := b.until(ctx, camp, runs); err != nil {
 			return err
 		}
 	}
@@ -292,6 +291,19 @@ func waitFor(names <-chan string, want string) error {
 			return fmt.Errorf("wait for Job %s: it was not suspended within a minute", want)
 		}
 	}
+}
+
+// group is the campaign to one share of the customers.
+func (b *bench) group(i int) *v1alpha1.Campaign {
+	return b.campaign(groupName(i), v1alpha1.Audience{Selector: &v1alpha1.AudienceSelector{
+		Labels: []v1alpha1.LabelMatch{{Key: group, Values: []string{fmt.Sprint(i)}}},
+	}})
+}
+
+func groupName(i int) string { return fmt.Sprintf("group-%d", i) }
+
+func runs(s *v1alpha1.CampaignStatus) bool {
+	return s.Verdict == v1alpha1.CampaignAllowed && s.Workload == v1alpha1.WorkloadRunning
 }
 
 // until waits for a campaign's status.

@@ -225,7 +225,7 @@ func (s *Server) permitProblem(err error, h Holder) error {
 		return s.refused(err, "namespace", h.Campaign.Namespace, "campaign", h.Campaign.Name, "job", h.Job, "pod", h.Pod)
 	case errors.Is(err, errBusy), errors.Is(err, context.DeadlineExceeded):
 		return busy()
-	case errors.Is(err, contacts.ErrFull):
+	case errors.Is(err, contacts.ErrFull), errors.Is(err, contacts.ErrUnavailable):
 		return err
 	case errors.Is(err, contacts.ErrGap):
 		return unavailable(err.Error(), "nobody is contacted until somebody vouches for what happened meanwhile; send the same request again then")

@@ -1,22 +1,13 @@
 package crash
 
 import (
-	"bytes"
 	"context"
-	"crypto/tls"
-	"crypto/x509"
-	"encoding/json"
 	"errors"
-	"fmt"
-	"net/http"
 	"sync"
 	"testing"
 	"time"
 
-	authenticationv1 "k8s.io/api/authentication/v1"
-	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/kubernetes"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/codb-dev/codb/api/v1alpha1"
@@ -25,6 +16,7 @@ import (
 	"github.com/codb-dev/codb/internal/ledger"
 	"github.com/codb-dev/codb/internal/permit"
 	"github.com/codb-dev/codb/test/fleet"
+	"github.com/codb-dev/codb/test/pods"
 )
 
 // sending is what the senders were told, and the customers said.
@@ -88,7 +80,11 @@ func (s *sending) send(ctx context.Context, campaign string) {
 	pod := &speaker{ns: s.ns, campaign: campaign}
 	for ctx.Err() == nil {
 		var d gate.Drawn
-		if err := pod.ask(ctx, "draw", map[string]any{"max": 4, "wait": "1s"}, &d); err != nil {
+		err := pod.with(ctx, func(p *pods.Pod) (err error) {
+			d, err = p.Draw(ctx, 4, "1s")
+			return err
+		})
+		if err != nil {
 			fleet.Pause(ctx, 100*time.Millisecond)
 			continue
 		}
@@ -103,110 +99,54 @@ func (s *sending) handOver(ctx context.Context, pod *speaker, p gate.DrawnPermit
 	s.mu.Lock()
 	s.began[p.Permit] = time.Now()
 	s.mu.Unlock()
-	var answer struct{ Results []gate.Redeemed }
-	err := pod.ask(ctx, "redeem", map[string]any{"permits": []string{p.Permit}}, &answer)
-	if err != nil || answer.Results[0].State != permit.Redeemed {
+	var answer []gate.Redeemed
+	err := pod.with(ctx, func(speaks *pods.Pod) (err error) {
+		answer, err = speaks.Redeem(ctx, p.Permit)
+		return err
+	})
+	if err != nil || answer[0].State != permit.Redeemed {
 		return // unknown, or refused
 	}
 	s.mu.Lock()
 	s.told[p.Permit] = message{pod.campaign, p.Principal}
 	s.mu.Unlock()
-	var done struct{ Results []gate.Reported }
-	sent := []map[string]string{{"permit": p.Permit, "outcome": "Sent"}}
+	var done []gate.Reported
 	for try := 0; try < 20 && ctx.Err() == nil; try++ {
-		if err := pod.ask(ctx, "report", map[string]any{"outcomes": sent}, &done); err != nil {
+		err := pod.with(ctx, func(speaks *pods.Pod) (err error) {
+			done, err = speaks.Report(ctx, gate.Outcome{Permit: p.Permit, Outcome: "Sent"})
+			return err
+		})
+		if err != nil {
 			fleet.Pause(ctx, time.Second)
 			continue
 		}
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		if s.reported[p.Permit] = done.Results[0].Recorded; !done.Results[0].Recorded {
-			s.Errorf("what was handed over can't be reported: %s", done.Results[0].Why)
+		if s.reported[p.Permit] = done[0].Recorded; !done[0].Recorded {
+			s.Errorf("what was handed over can't be reported: %s", done[0].Why)
 		}
 		return
 	}
 }
 
-// speaker speaks for a pod of the campaign, to the gate that there is now.
+// speaker is a pod of the campaign, and another when there is another gate.
 type speaker struct {
 	ns, campaign string
-	token, url   string
-	http         *http.Client
+	pod          *pods.Pod
 }
 
-func (p *speaker) ask(ctx context.Context, verb string, question, into any) error {
-	if p.http == nil {
-		if err := p.find(ctx); err != nil {
+func (p *speaker) with(ctx context.Context, do func(*pods.Pod) error) (err error) {
+	if p.pod == nil {
+		if p.pod, err = pods.Of(ctx, env.Client, env.Config, p.ns, p.campaign); err != nil {
+			p.pod = nil
 			return err
 		}
 	}
-	err := p.post(ctx, verb, question, into)
-	if err != nil { // another gate may answer, to another pod
-		p.http.CloseIdleConnections()
-		p.http = nil
+	if err = do(p.pod); err != nil {
+		p.pod.Close()
+		p.pod = nil
 	}
 	return err
-}
-
-func (p *speaker) find(ctx context.Context) (err error) {
-	if p.token, err = token(ctx, p.ns, p.campaign); err != nil {
-		return err
-	}
-	var cm corev1.ConfigMap
-	if err := env.Client.Get(ctx, client.ObjectKey{Namespace: v1alpha1.SystemNamespace, Name: "codb-gate"}, &cm); err != nil {
-		return err
-	}
-	roots := x509.NewCertPool()
-	roots.AppendCertsFromPEM([]byte(cm.Data["ca.crt"]))
-	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS13}, ForceAttemptHTTP2: true}
-	p.url, p.http = cm.Data["url"], &http.Client{Transport: transport, Timeout: 10 * time.Second}
-	return nil
-}
-
-func (p *speaker) post(ctx context.Context, verb string, question, into any) error {
-	body, err := json.Marshal(question)
-	if err != nil {
-		return err
-	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, p.url+"/v1/permits/"+verb, bytes.NewReader(body))
-	if err != nil {
-		return err
-	}
-	req.Header.Set("Authorization", "Bearer "+p.token)
-	req.Header.Set("Content-Type", "application/json")
-	res, err := p.http.Do(req)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = res.Body.Close() }()
-	if res.StatusCode != http.StatusOK {
-		return fmt.Errorf("%s: %s", verb, res.Status)
-	}
-	return json.NewDecoder(res.Body).Decode(into)
-}
-
-// token of a pod that the campaign has.
-func token(ctx context.Context, ns, campaign string) (string, error) {
-	var pods corev1.PodList
-	if err := env.Client.List(ctx, &pods, client.InNamespace(ns), client.MatchingLabels{v1alpha1.LabelCampaign: campaign}); err != nil {
-		return "", err
-	}
-	if len(pods.Items) == 0 {
-		return "", errors.New("there is no pod")
-	}
-	pod, seconds := &pods.Items[0], int64(600)
-	clients, err := kubernetes.NewForConfig(env.Config)
-	if err != nil {
-		return "", err
-	}
-	r, err := clients.CoreV1().ServiceAccounts(ns).CreateToken(ctx, "default", &authenticationv1.TokenRequest{Spec: authenticationv1.TokenRequestSpec{
-		Audiences: []string{gate.Audience}, ExpirationSeconds: &seconds,
-		BoundObjectRef: &authenticationv1.BoundObjectReference{APIVersion: "v1", Kind: "Pod", Name: pod.Name, UID: pod.UID},
-	}}, metav1.CreateOptions{})
-	if err != nil {
-		return "", err
-	}
-	return r.Status.Token, nil
 }
 
 // compare holds what was told and said against what the ledger has.

@@ -1,14 +1,8 @@
 package permits
 
 import (
-	"bytes"
 	"context"
-	"crypto/tls"
-	"crypto/x509"
-	"encoding/json"
 	"fmt"
-	"io"
-	"net/http"
 	"path/filepath"
 	"sync"
 	"testing"
@@ -20,13 +14,14 @@ import (
 	"github.com/codb-dev/codb/internal/gate"
 	"github.com/codb-dev/codb/internal/ledger"
 	"github.com/codb-dev/codb/internal/permit"
+	"github.com/codb-dev/codb/test/pods"
 	"github.com/codb-dev/codb/test/postgres"
 )
 
 const (
-	// pods send at once, this many people at a time.
-	pods  = 8
-	batch = 100
+	// writers are at work at once, a batch of people at a time.
+	writers = 8
+	batch   = 100
 )
 
 // BenchmarkPermits draws, redeems and reports as pods do, over HTTPS, under the
@@ -91,11 +86,9 @@ func rate(b *testing.B, done int) {
 
 func hand(b *testing.B, gates int, open func() ledger.Store) {
 	w := newTown(b, b.N)
-	var clients []*http.Client
-	var urls []string
+	var doors []*gate.Listener
 	for range gates {
-		c, url := serve(b, w, open())
-		clients, urls = append(clients, c), append(urls, url)
+		doors = append(doors, serve(b, w, open()))
 	}
 	var (
 		mu    sync.Mutex
@@ -103,10 +96,12 @@ func hand(b *testing.B, gates int, open func() ledger.Store) {
 		all   sync.WaitGroup
 	)
 	b.ResetTimer()
-	for i := range pods {
+	for i := range writers {
 		all.Go(func() {
-			p := pod{clients[i%gates], urls[i%gates], fmt.Sprint("pod-", i)}
-			n, err := p.send()
+			at := doors[i%gates]
+			p := pods.Dial(at.URL(), at.CA(), fmt.Sprint("pod-", i))
+			defer p.Close()
+			n, err := send(b.Context(), p)
 			if err != nil {
 				b.Error(err)
 			}
@@ -121,7 +116,7 @@ func hand(b *testing.B, gates int, open func() ledger.Store) {
 }
 
 // serve starts a gate of its own.
-func serve(b *testing.B, w *town, store ledger.Store) (*http.Client, string) {
+func serve(b *testing.B, w *town, store ledger.Store) *gate.Listener {
 	ctx, cancel := context.WithCancel(context.Background())
 	l, err := gate.Listen(ctx, gate.ListenOptions{Address: "127.0.0.1:0"})
 	if err != nil {
@@ -131,87 +126,44 @@ func serve(b *testing.B, w *town, store ledger.Store) (*http.Client, string) {
 	s.Give(podNames{}, gate.NewDesk(gate.DeskOptions{Ledger: store, World: w, Clock: time.Now, Log: logr.Discard()}))
 	ended := make(chan error, 1)
 	go func() { ended <- s.Serve(ctx, l) }()
-	roots := x509.NewCertPool()
-	roots.AppendCertsFromPEM(l.CA())
-	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS13}, ForceAttemptHTTP2: true}
 	b.Cleanup(func() {
-		transport.CloseIdleConnections()
 		cancel()
 		<-ended
 	})
-	return &http.Client{Transport: transport}, l.URL()
-}
-
-// pod is one of a campaign's.
-type pod struct {
-	http       *http.Client
-	url, token string
+	return l
 }
 
 // send goes on until the campaign is exhausted.
-func (p pod) send() (sent int, err error) {
+func send(ctx context.Context, p *pods.Pod) (sent int, err error) {
 	for {
-		var d gate.Drawn
-		if err := p.ask("draw", map[string]any{"max": batch, "wait": "10s"}, &d); err != nil {
+		d, err := p.Draw(ctx, batch, "10s")
+		if err != nil || len(d.Permits) == 0 {
 			return sent, err
-		}
-		if len(d.Permits) == 0 {
-			return sent, nil
 		}
 		var ids []string
 		for i := range d.Permits {
 			ids = append(ids, d.Permits[i].Permit)
 		}
-		var redeemed struct{ Results []gate.Redeemed }
-		if err := p.ask("redeem", map[string]any{"permits": ids}, &redeemed); err != nil {
+		redeemed, err := p.Redeem(ctx, ids...)
+		if err != nil {
 			return sent, err
 		}
 		var outcomes []gate.Outcome
-		for _, r := range redeemed.Results {
+		for _, r := range redeemed {
 			if r.State == permit.Redeemed {
 				outcomes = append(outcomes, gate.Outcome{Permit: r.Permit, Outcome: "Sent"})
 			}
 		}
-		var reported struct{ Results []gate.Reported }
-		if err := p.ask("report", map[string]any{"outcomes": outcomes}, &reported); err != nil {
+		reported, err := p.Report(ctx, outcomes...)
+		if err != nil {
 			return sent, err
 		}
-		for _, r := range reported.Results {
+		for _, r := range reported {
 			if r.Recorded {
 				sent++
 			}
 		}
 	}
-}
-
-func (p pod) ask(verb string, question, into any) error {
-	body, err := json.Marshal(question)
-	if err != nil {
-		return err
-	}
-	req, err := http.NewRequest(http.MethodPost, p.url+"/v1/permits/"+verb, bytes.NewReader(body))
-	if err != nil {
-		return err
-	}
-	req.Header.Set("Authorization", "Bearer "+p.token)
-	req.Header.Set("Content-Type", "application/json")
-	return do(p.http, req, into)
-}
-
-func do(c *http.Client, req *http.Request, into any) error {
-	res, err := c.Do(req)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = res.Body.Close() }()
-	text, err := io.ReadAll(res.Body)
-	if err == nil && res.StatusCode != http.StatusOK {
-		err = fmt.Errorf("%s: %s", res.Status, text)
-	}
-	if err != nil {
-		return err
-	}
-	return json.Unmarshal(text, into)
 }
 
 // ceiling appends what hand appends.
@@ -222,9 +174,9 @@ func ceiling(b *testing.B, gates int, open func() ledger.Store) {
 	}
 	var all sync.WaitGroup
 	b.ResetTimer()
-	for i := range pods {
+	for i := range writers {
 		all.Go(func() {
-			for at := i * batch; at < b.N; at += pods * batch {
+			for at := i * batch; at < b.N; at += writers * batch {
 				if err := write(b.Context(), stores[i%gates], fmt.Sprint("pod-", i), at, min(at+batch, b.N)); err != nil {
 					b.Error(err)
 				}

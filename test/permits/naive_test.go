@@ -31,13 +31,13 @@ import (
 func naive(b *testing.B) {
 	at, w := opaServer(b), newTown(b, b.N)
 	db := table(b, w.ids)
-	transport := &http.Transport{MaxIdleConnsPerHost: pods}
+	transport := &http.Transport{MaxIdleConnsPerHost: writers}
 	defer transport.CloseIdleConnections()
 	var all sync.WaitGroup
 	b.ResetTimer()
-	for p := range pods {
+	for p := range writers {
 		all.Go(func() {
-			for i := p; i < b.N; i += pods {
+			for i := p; i < b.N; i += writers {
 				if err := decide(b.Context(), &http.Client{Transport: transport}, at, db, w, i); err != nil {
 					b.Error(err)
 					return
@@ -78,7 +78,12 @@ func decide(ctx context.Context, c *http.Client, at string, db *pgxpool.Pool, w 
 			Asked      int
 		}
 	}
-	if err := do(c, req, &answer); err != nil {
+	res, err := c.Do(req)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = res.Body.Close() }()
+	if err := json.NewDecoder(res.Body).Decode(&answer); err != nil {
 		return err
 	}
 	if r := answer.Result; r.Asked == 0 || len(r.Deny) > 0 || len(r.Hold) > 0 {
