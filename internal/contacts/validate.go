@@ -85,7 +85,7 @@ func validate(r *Record, now time.Time) *FieldError {
 	if r.Sequence != 0 {
 		return &FieldError{"sequence", fmt.Sprint(r.Sequence), "leave it out: the ledger assigns it"}
 	}
-	checks := []func() *FieldError{
+	for _, check := range []func() *FieldError{
 		func() *FieldError { return secret("key", r.Key, token, 128, "1 to 128 of A-Z, a-z, 0-9 and ._:/=-") },
 		func() *FieldError {
 			return secret("principal", r.Principal, dnsLabel, 63, "the name of a CustomerConsent: at most 63 of a-z, 0-9 and -")
@@ -95,11 +95,19 @@ func validate(r *Record, now time.Time) *FieldError {
 		func() *FieldError {
 			return secret("detail", cmp.Or(r.Detail, "-"), detail, 128, "at most 128 characters of ASCII, and no address")
 		},
+	} {
+		if e := check(); e != nil {
+			return e
+		}
 	}
 	if r.Event == Restored || r.Event == Vouched {
-		return first(append(checks, func() *FieldError { return ofLedger(r) }))
+		return ofLedger(r)
 	}
-	return first(append(checks,
+	return ofCustomer(r)
+}
+
+func ofCustomer(r *Record) *FieldError {
+	for _, check := range []func() *FieldError{
 		func() *FieldError { return matches("brand", r.Brand, dnsLabel, "the name of a Brand") },
 		func() *FieldError {
 			return optional("purpose", r.Purpose, term, 63, "at most 63 letters and digits, beginning with a capital")
@@ -118,11 +126,7 @@ func validate(r *Record, now time.Time) *FieldError {
 		},
 		func() *FieldError { return reasons(r.Reasons) },
 		func() *FieldError { return optional("pod", r.Pod, token, 63, "the pod's metadata.uid") },
-	))
-}
-
-func first(checks []func() *FieldError) *FieldError {
-	for _, check := range checks {
+	} {
 		if e := check(); e != nil {
 			return e
 		}
