@@ -1,12 +1,8 @@
 #!/usr/bin/env bash
 # Measures codb on a control plane of its own whose etcd writes to the disk (no
 # node: what is measured ends with the Job's suspension). Arguments go to hack/bench: --customers N
-<<<<<<< HEAD
-# --campaigns N --trials N --everybody N. CONSENTS=postgres keeps consents in a
+# --campaigns N --trials N --everybody N --permits. CONSENTS=postgres keeps consents in a
 # PostgreSQL of its own instead of in the apiserver.
-=======
-# --campaigns N --trials N --permits.
->>>>>>> 81c9bed (test/linear, hack/bench: withdrawals are linearizable on every pair of stores; how soon a sender is refused)
 set -euo pipefail
 cd "$(dirname "$0")/.."
 dir=$(mktemp -d)

@@ -114,9 +114,16 @@ func (s *Store) once(ctx context.Context) error {
 		return fmt.Errorf("%w: %w", ErrNotCurrent, err)
 	}
 	token := hex.EncodeToString(raw)
+	s.mu.RLock()
+	before := s.fenced
+	s.mu.RUnlock()
 	written, err := s.write(ctx, token)
 	if err != nil {
 		return fmt.Errorf("%w: write the fence: %w", ErrNotCurrent, err)
+	}
+	if n, err := resourceversion.CompareResourceVersion(before, written); before != "" && err == nil && n >= 0 {
+		// What was seen before would pass for what was just written.
+		return fmt.Errorf("%w: the apiserver's versions went back: it was restored from a backup", ErrNotCurrent)
 	}
 	stop := context.AfterFunc(ctx, func() {
 		s.mu.Lock()

@@ -236,3 +236,26 @@ func TestOnlyWhatMattersToAnAnswerChangesAVersion(t *testing.T) {
 		t.Error("a deleted customer is still in the store")
 	}
 }
+
+// After etcd was restored from a backup, a watch that has not noticed has seen
+// a later fence than the one that is written: that proves nothing.
+func TestAFenceBehindTheOneThatWasSeenProvesNothing(t *testing.T) {
+	back := ""
+	c := interceptor.NewClient(watching(t), interceptor.Funcs{
+		Patch: func(ctx context.Context, c client.WithWatch, o client.Object, p client.Patch, opts ...client.PatchOption) error {
+			err := c.Patch(ctx, o, p, opts...)
+			if back != "" {
+				o.SetResourceVersion(back)
+			}
+			return err
+		},
+	})
+	s, _ := start(t, c)
+	if _, err := s.Fence(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	back = "1"
+	if _, err := s.Fence(t.Context()); !errors.Is(err, consentstore.ErrNotCurrent) {
+		t.Errorf("got %v", err)
+	}
+}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -114,6 +115,8 @@ type Desk struct {
 	mu   sync.Mutex // guards book, and the order of what both are told
 	book *permit.Book
 	past *contacts.Projection
+	// consents is the latest revision that a contact was decided on.
+	consents string
 
 	runsMu sync.Mutex
 	runs   map[contacts.Run]*queue
@@ -168,10 +171,16 @@ func (d *Desk) apply(page contacts.Page) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	err := d.past.Apply(page)
-	if err == nil {
-		d.book.Apply(page.Records)
+	if err != nil {
+		return err
 	}
-	return err
+	d.book.Apply(page.Records)
+	for i := range page.Records {
+		if r := page.Records[i].ConsentRevision; r != "" && !older(r, d.consents) {
+			d.consents = r
+		}
+	}
+	return nil
 }
 
 // append writes what was decided on what was known up to seen, and reads it. The
@@ -199,10 +208,20 @@ func (d *Desk) append(ctx context.Context, records []contacts.Record, seen uint6
 	return moved, err
 }
 
-// whole says whether the ledger has all that happened. One that was restored from
-// a backup has not until somebody vouches for it; and what a run did that began
-// before, it may never have.
-func (d *Desk) whole(c *Case) error {
+// whole says whether ledger and consents have all that happened. A ledger that
+// was restored from a backup has not until somebody vouches for it; and what a run
+// did that began before, it may never have. Consents of which contacts know a
+// later revision are those of a backup, too.
+func (d *Desk) whole(ctx context.Context, c *Case, h Holder) error {
+	if d.outdated(c) {
+		now, err := d.world.Current(ctx, h) // another gate may have been faster
+		if err != nil {
+			return err
+		}
+		if *c = *now; d.outdated(c) {
+			return errWentBack
+		}
+	}
 	if err := d.past.Gap(); err != nil {
 		return err
 	}
@@ -210,6 +229,27 @@ func (d *Desk) whole(c *Case) error {
 		return fmt.Errorf("%w: the run began before the ledger was restored, and whom it contacted is not known; delete its Job", ErrForbidden)
 	}
 	return nil
+}
+
+// errWentBack says that contacts were decided on consents that there are not any
+// more.
+var errWentBack = errors.New("the consents are older than those that contacts were decided on: they were restored from a backup, without raising the revision")
+
+// outdated says whether the ledger knows of a later revision of the same store.
+func (d *Desk) outdated(c *Case) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return older(c.ConsentRevision, d.consents)
+}
+
+// older compares revisions of one store; those of two have no order.
+func older(a, b string) bool {
+	i, j := strings.LastIndexByte(a, '-')+1, strings.LastIndexByte(b, '-')+1
+	if a[:i] != b[:j] {
+		return false
+	}
+	a, b = a[i:], b[j:]
+	return len(a) < len(b) || len(a) == len(b) && a < b
 }
 
 // key of a record: new each time, so that two desks that write at once meet in

@@ -114,7 +114,7 @@ func (d *Desk) drawOnce(ctx context.Context, h Holder, most int) (*Drawn, error)
 	if _, err := d.advance(ctx); err != nil {
 		return nil, err
 	}
-	if err := d.whole(c); err != nil {
+	if err := d.whole(ctx, c, h); err != nil {
 		return nil, err
 	}
 	if q.key != c.Key {

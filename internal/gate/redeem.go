@@ -67,7 +67,7 @@ func (d *Desk) redeemOnce(ctx context.Context, c *Case, h Holder, open map[strin
 	if err != nil {
 		return err
 	}
-	if err := d.whole(c); err != nil {
+	if err := d.whole(ctx, c, h); err != nil {
 		return err
 	}
 	var permits []permit.Permit

@@ -39,3 +39,32 @@ func TestARestoredLedgerContactsNobody(t *testing.T) {
 	}
 	o.want("drawn afterwards", []string{"c-1", "c-2"}, people(o.draw(after, 10)))
 }
+
+// An apiserver that was restored from a backup has forgotten withdrawals. Where
+// its revisions begin again behind those that contacts were decided on, that
+// shows, and nobody is contacted.
+func TestRestoredConsentsContactNobody(t *testing.T) {
+	for name, tc := range map[string]struct {
+		was, is string
+		good    bool
+	}{
+		"TheNext":           {"cr-1-99", "cr-1-100", true},
+		"TheSame":           {"cr-1-99", "cr-1-99", true},
+		"AnEarlierOne":      {"cr-1-100", "cr-1-99", false},
+		"OfAnotherStore":    {"cr-1-100", "cr-2-7", true},
+		"OfAnotherKind":     {"cr-1-100", "pg-1-7", true},
+		"AfterManyOfBefore": {"cr-1-1000000000", "cr-1-999999999", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o := newOffice(t, "c-1", "c-2")
+			o.town.change(func() { o.town.revision = tc.was })
+			held := ids(o.draw(pod(1, "spring"), 1))
+			o.town.change(func() { o.town.revision = tc.is })
+			_, drawn := o.desk.Draw(t.Context(), pod(1, "spring"), 1, 0, nil)
+			_, redeemed := o.desk.Redeem(t.Context(), pod(1, "spring"), held)
+			if tc.good != (drawn == nil) || tc.good != (redeemed == nil) {
+				t.Errorf("drawn: %v, redeemed: %v", drawn, redeemed)
+			}
+		})
+	}
+}

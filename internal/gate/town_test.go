@@ -38,6 +38,7 @@ type town struct {
 	audience v1alpha1.Audience
 	asked    int
 	pace     int
+	revision string
 	began    map[string]time.Time // by campaign
 	suppress bool                 // after any event
 	ahead    map[string][]Rival   // of campaigns
@@ -46,7 +47,7 @@ type town struct {
 func newTown(people ...string) *town {
 	w := &town{
 		now: noon, answers: map[string]*v1alpha1.CustomerConsent{}, seen: map[string]audience.Record{}, changes: feed.Log{Keep: 1 << 16},
-		key: "v1", audience: v1alpha1.Audience{Everyone: &v1alpha1.Everyone{}},
+		key: "v1", revision: "r-1", audience: v1alpha1.Audience{Everyone: &v1alpha1.Everyone{}},
 	}
 	for _, id := range people {
 		w.says(id, func(*v1alpha1.CustomerConsentSpec) {})
@@ -103,7 +104,7 @@ func (w *town) place(of Holder) *Case {
 		Terms: permit.Terms{
 			Campaign:        of.Campaign,
 			Facts:           decision.Campaign{Namespace: "acme-shop", Name: of.Campaign.Name, Brand: "acme", Purpose: "Marketing", PurposeClass: "Marketing", Channel: "Email"},
-			ConsentRevision: "r-1",
+			ConsentRevision: w.revision,
 		},
 		Audience: &w.audience, Judge: w, Key: w.key, Refusal: w.refusal, PerMinute: w.pace, Began: w.began[of.Campaign.Name],
 	}
