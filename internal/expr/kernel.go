@@ -58,17 +58,10 @@ type width interface {
 func (x *Exists) sweep(v *Vector, _ *span, m *memo) {
 	at := &v.spans[x.Loop.Array]
 	inner := v.take(at.n)
-	inner.first(at.n)
-	offsets := v.Machine.Columns.Arrays[x.Loop.Array]
-	for row := range v.Hard.All {
-		for n := offsets.At(v.lo + row); n < offsets.At(v.lo+row+1); n++ {
-			e := int(n) - at.base
-			inner[e>>6] &^= 1 << (e & 63)
-		}
-	}
+	v.allOf(at, inner)
 	holds := m.holds
 	v.keep(x.If, at, inner)
-	owner := v.ownersOf(at)
+	owner := v.rowsOf(at)
 	for n := range inner.All {
 		holds.Set(int(owner[n]))
 	}

@@ -188,3 +188,51 @@ func (c *Ints) codes(lo, hi int64) (first, last uint64, any bool) {
 	}
 	return first, last, first <= last
 }
+
+// Read puts the ids from a place on into a slice.
+func (c *IDs) Read(from int, into []uint32) {
+	switch to := from + len(into); {
+	case c.U8 != nil:
+		read(c.U8[from:to], into)
+	case c.U16 != nil:
+		read(c.U16[from:to], into)
+	case c.U32 != nil:
+		copy(into, c.U32[from:to])
+	default:
+		for i := range into {
+			into[i] = c.Same
+		}
+	}
+}
+
+func read[T uint8 | uint16](from []T, into []uint32) {
+	for i, id := range from {
+		into[i] = uint32(id)
+	}
+}
+
+// Read puts the numbers from a place on into a slice.
+func (c *Ints) Read(from int, into []int64) {
+	switch to := from + len(into); {
+	case c.I64 != nil:
+		copy(into, c.I64[from:to])
+	case c.U8 != nil:
+		decode(c, c.U8[from:to], into)
+	case c.U16 != nil:
+		decode(c, c.U16[from:to], into)
+	case c.U32 != nil:
+		decode(c, c.U32[from:to], into)
+	default:
+		for i := range into {
+			into[i] = c.Same
+		}
+	}
+}
+
+func decode[T uint8 | uint16 | uint32](c *Ints, codes []T, into []int64) {
+	for i, code := range codes {
+		if into[i] = c.Base + c.Unit*int64(code); code == 0 {
+			into[i] = Missing
+		}
+	}
+}

@@ -38,7 +38,7 @@ func TestNarrowNumbersAreExact(t *testing.T) {
 		lo, hi = nudged(lo, near.Draw(t, "beside lo")), nudged(hi, near.Draw(t, "beside hi"))
 		c := &Columns{Rows: len(vs), Ints: []*Ints{col}}
 		v := NewVector(&Machine{Columns: c})
-		v.Rows(0, len(vs))
+		v.Rows(0, len(vs), nil)
 		m := memo{holds: NewBits(len(vs))}
 		v.within(Col{}, &v.root, &m, lo, hi)
 		for i, x := range vs {
@@ -120,7 +120,7 @@ func TestKernelsReadEveryWidth(t *testing.T) {
 		}
 		ask := func(c *Columns) (found, hard Bits) {
 			v := NewVector(&Machine{Columns: c})
-			v.Rows(0, c.Rows)
+			v.Rows(0, c.Rows, nil)
 			found = NewBits(c.Rows)
 			v.Each(steps(), Lead{Rows: found.Join})
 			return found, v.Hard

@@ -5,21 +5,26 @@ package expr
 const Chunk = 4096
 
 // Vector evaluates for many rows at once. What it has no quick way for it asks
-// the machine row by row, so that its answers are the machine's. It is not safe
-// for use by several goroutines.
+// the machine row by row, so that its answers are the machine's. Conditions and
+// numbers that mean the same are looked at once for a chunk, whoever asks. It is
+// not safe for use by several goroutines.
 type Vector struct {
 	Machine *Machine
-	// Hard are the rows of the chunk that can't be answered exactly.
+	// Hard are rows of the chunk that can't be answered exactly: they are added
+	// to it, and who wants to tell them apart puts another set here.
 	Hard Bits
 
 	lo, n int    // rows of the chunk
+	only  Bits   // of them, those that are asked about
+	every bool   // these are all
 	spans []span // by array
 	root  span
-	slots map[Bool]int // of conditions that are worth remembering
-	keys  map[string]int
-	known []memo // by slot
-	chunk int    // which one it is
+	slots map[slot]*memo
+	keys  map[keyed]*memo
+	codes []codes // by column of ids
+	chunk int     // which one it is
 	pool  []Bits
+	wide  [][]int64
 }
 
 // span are the rows of a chunk, or the elements of one array in them.
@@ -29,60 +34,87 @@ type span struct {
 	n     int
 	owner []uint16 // of an element: its row in the chunk
 	chunk int      // for which owner is filled
-}
-
-// memo is for which places of a chunk a condition holds, and for which it is
-// hard to say.
-type memo struct {
-	chunk   int
-	holds   Bits
-	hard    Bits
-	anyHard bool
+	only  Bits     // elements of rows that are asked about
+	asked int      // for which chunk only is filled
+	most  int      // see Longest
+	count int      // for which chunk most is counted
 }
 
 // NewVector makes one for a machine.
 func NewVector(m *Machine) *Vector {
-	v := &Vector{Machine: m, slots: map[Bool]int{}, keys: map[string]int{}, spans: make([]span, len(m.Columns.Arrays))}
+	v := &Vector{
+		Machine: m, slots: map[slot]*memo{}, keys: map[keyed]*memo{},
+		spans: make([]span, len(m.Columns.Arrays)), codes: make([]codes, len(m.Columns.IDs)),
+	}
 	for a := range v.spans {
 		v.spans[a].at = Loop{Var: 1, Array: a}
 	}
 	return v
 }
 
-// Rows sets the chunk: rows [lo, hi), no more than Chunk.
-func (v *Vector) Rows(lo, hi int) {
+// Rows sets the chunk: rows [lo, hi), no more than Chunk, of which those in only
+// are asked about; nil: all.
+func (v *Vector) Rows(lo, hi int, only Bits) {
 	v.chunk++
 	v.lo, v.n = lo, hi-lo
-	v.root = span{base: lo, n: v.n}
+	v.root.base, v.root.n = lo, v.n
 	for a, offsets := range v.Machine.Columns.Arrays {
 		v.spans[a].base = int(offsets.At(lo))
 		v.spans[a].n = int(offsets.At(hi)) - v.spans[a].base
 	}
-	v.Hard = append(v.Hard[:0], make(Bits, words(v.n))...)
+	v.only, v.every = only, only == nil || only.Count() == v.n
+	v.Hard = empty(v.Hard, v.n)
+}
+
+// empty is a set without anybody in the space of another.
+func empty(b Bits, n int) Bits {
+	w := words(n)
+	if cap(b) < w {
+		return make(Bits, w, max(w, words(Chunk)))
+	}
+	b = b[:w]
+	clear(b)
+	return b
 }
 
 // take lends an empty set for n; give takes it back.
 func (v *Vector) take(n int) Bits {
-	w := words(n)
+	var b Bits
 	if last := len(v.pool) - 1; last >= 0 {
-		b := v.pool[last]
+		b = v.pool[last]
 		v.pool = v.pool[:last]
-		if cap(b) >= w {
-			b = b[:w]
-			clear(b)
-			return b
-		}
 	}
-	return make(Bits, w, max(w, words(Chunk)))
+	return empty(b, n)
 }
 
 func (v *Vector) give(b Bits) { v.pool = append(v.pool, b) }
 
 // Lead says what to do where steps lead. A nil Visit is one that is content with
-// Rows.
+// Rows, or with Numbers.
 type Lead struct {
-	Rows  func(rows Bits)
-	Visit Visitor // the machine is at the place
+	Rows func(rows Bits)
+	// Tell is told of each place, with these numbers: Missing where one is
+	// undefined.
+	Numbers []Num
+	Tell    Teller
+	Visit   Visitor // the machine is at the place
+}
+
+// Teller is told of numbers at a place of a row of the chunk.
+type Teller interface {
+	Tell(row int, numbers []int64)
+}
+
+// Flat says whether steps have no loop within a loop, so that Each can tell
+// Numbers.
+func Flat(steps []Step) bool {
+	loops := 0
+	for _, s := range steps {
+		if s.Loop.Var != 0 {
+			loops++
+		}
+	}
+	return loops <= 1
 }
 
 // Each goes through the steps for all rows of the chunk: Rows gets all that they
@@ -90,16 +122,22 @@ type Lead struct {
 func (v *Vector) Each(steps []Step, l Lead) {
 	at := &v.root
 	mask := v.take(v.n)
-	mask.first(v.n)
-	mask.Drop(v.Hard) // somebody else answers for them, and they may be hard because they have so much
+	v.all(mask)
+	fresh := true
 	for i := range steps {
 		s := &steps[i]
 		switch {
 		case s.Loop.Var == 0:
 			v.keep(s.If, at, mask)
+			fresh = false
 		case at == &v.root:
 			at = &v.spans[s.Loop.Array]
-			inner := v.elements(at, mask)
+			inner := v.take(at.n)
+			if fresh {
+				v.allOf(at, inner)
+			} else {
+				v.elements(at, mask, inner)
+			}
 			v.give(mask)
 			mask = inner
 		default: // a loop within a loop
@@ -112,16 +150,63 @@ func (v *Vector) Each(steps []Step, l Lead) {
 			return
 		}
 	}
-	if l.Visit == nil {
-		rows := v.owners(at, mask)
-		l.Rows(rows)
-		if at != &v.root {
-			v.give(rows)
-		}
-	} else {
+	switch {
+	case l.Tell != nil:
+		v.tell(at, mask, &l)
+	case l.Visit != nil:
 		v.visit(at, mask, nil, l)
+	case at == &v.root:
+		l.Rows(mask)
+	default:
+		rows := v.take(v.n)
+		v.owners(at, mask, rows)
+		l.Rows(rows)
+		v.give(rows)
 	}
 	v.give(mask)
+}
+
+// all puts the rows that are asked about into an empty set.
+func (v *Vector) all(rows Bits) {
+	if v.only == nil {
+		rows.first(v.n)
+	} else {
+		copy(rows, v.only)
+	}
+}
+
+// allOf puts their elements into one.
+func (v *Vector) allOf(at *span, into Bits) {
+	if v.every {
+		into.first(at.n)
+		return
+	}
+	if at.asked != v.chunk {
+		at.asked, at.only = v.chunk, empty(at.only, at.n)
+		v.elements(at, v.only, at.only)
+	}
+	copy(into, at.only)
+}
+
+// tell tells of the numbers at each place.
+func (v *Vector) tell(at *span, mask Bits, l *Lead) {
+	var room [4][]int64
+	var told [4]int64
+	of := room[:len(l.Numbers)]
+	for i, n := range l.Numbers {
+		of[i] = v.numbers(n, at, mask)
+	}
+	owner := v.rowsOf(at)
+	for n := range mask.All {
+		row := n
+		if owner != nil {
+			row = int(owner[n])
+		}
+		for i := range of {
+			told[i] = of[i][n]
+		}
+		l.Tell.Tell(row, told[:len(of)])
+	}
 }
 
 // visit goes through the rest of the steps place by place.
@@ -166,7 +251,7 @@ func (v *Vector) leads(rest []Step) bool {
 func (v *Vector) place(at *span, n int) int {
 	row := n
 	if at.at.Var != 0 {
-		row = int(v.ownersOf(at)[n])
+		row = int(v.rowsOf(at)[n])
 		v.Machine.at[at.at.Var] = uint32(at.base + n)
 	}
 	v.Machine.Row(v.lo + row)
@@ -181,8 +266,9 @@ func (v *Vector) note(row int) {
 	}
 }
 
-func (v *Vector) ownersOf(at *span) []uint16 {
-	if at.chunk == v.chunk {
+// rowsOf are the rows of the elements; nil: the span is of rows.
+func (v *Vector) rowsOf(at *span) []uint16 {
+	if at.chunk == v.chunk || at.at.Var == 0 {
 		return at.owner
 	}
 	at.chunk = v.chunk
@@ -208,131 +294,60 @@ func own[T width](owner []uint16, offsets []T) []uint16 {
 	return owner
 }
 
-// elements are those of the rows.
-func (v *Vector) elements(at *span, rows Bits) Bits {
-	out := v.take(at.n)
-	offsets := v.Machine.Columns.Arrays[at.at.Array]
+// elements puts those of the rows into an empty set.
+func (v *Vector) elements(at *span, rows, into Bits) {
 	if rows.Count() == v.n {
-		out.first(at.n)
-		return out
+		into.first(at.n)
+		return
 	}
+	offsets := v.Machine.Columns.Arrays[at.at.Array]
 	for row := range rows.All {
-		out.span(int(offsets.At(v.lo+row))-at.base, int(offsets.At(v.lo+row+1))-at.base)
+		into.span(int(offsets.At(v.lo+row))-at.base, int(offsets.At(v.lo+row+1))-at.base)
 	}
-	return out
 }
 
-// owners are the rows of the elements; those of rows are themselves.
-func (v *Vector) owners(at *span, mask Bits) Bits {
-	if at == &v.root {
-		return mask
-	}
-	out := v.take(v.n)
-	owner := v.ownersOf(at)
+// owners adds the rows of the elements.
+func (v *Vector) owners(at *span, mask, rows Bits) {
+	owner := v.rowsOf(at)
 	for n := range mask.All {
-		out.Set(int(owner[n]))
-	}
-	return out
-}
-
-// keep takes out of mask where b does not hold.
-func (v *Vector) keep(b Bool, at *span, mask Bits) {
-	switch b := b.(type) {
-	case Lit:
-		if !b {
-			clear(mask)
-		}
-		return
-	case *AndOf:
-		for _, t := range b.Terms {
-			v.keep(t, at, mask)
-		}
-		return
-	case *OrOf:
-		v.keepOr(b, at, mask)
-		return
-	case *NotOf:
-		inner := v.take(at.n)
-		copy(inner, mask)
-		v.keep(b.Term, at, inner)
-		for i := range mask {
-			mask[i] &^= inner[i]
-		}
-		v.give(inner)
-		return
-	}
-	if m := v.recall(b, at); m != nil {
-		v.narrow(m, at, mask)
-		return
-	}
-	for n := range mask.All {
-		row := v.place(at, n)
-		if !b.True(v.Machine) {
-			mask[n>>6] &^= 1 << (n & 63)
-		}
-		v.note(row)
+		rows.Set(int(owner[n]))
 	}
 }
 
-func (v *Vector) keepOr(b *OrOf, at *span, mask Bits) {
-	left, one := v.take(at.n), v.take(at.n)
-	copy(left, mask)
-	for _, t := range b.Terms {
-		copy(one, left)
-		v.keep(t, at, one)
-		for i := range left {
-			left[i] &^= one[i]
-		}
+// Longest is how many elements of an array a row of the chunk has at most.
+func (v *Vector) Longest(array int) int {
+	at := &v.spans[array]
+	if at.count == v.chunk {
+		return at.most
 	}
-	for i := range mask {
-		mask[i] &^= left[i]
+	at.count, at.most = v.chunk, 0
+	switch a := v.Machine.Columns.Arrays[array]; {
+	case a.U8 != nil:
+		at.most = longest(a.U8[v.lo : v.lo+v.n+1])
+	case a.U16 != nil:
+		at.most = longest(a.U16[v.lo : v.lo+v.n+1])
+	case a.U32 != nil:
+		at.most = longest(a.U32[v.lo : v.lo+v.n+1])
 	}
-	v.give(left)
-	v.give(one)
+	return at.most
 }
 
-func (v *Vector) narrow(m *memo, at *span, mask Bits) {
-	if m.anyHard {
-		for n := range mask.All {
-			if m.hard.Has(n) {
-				row := n
-				if at.at.Var != 0 {
-					row = int(v.ownersOf(at)[n])
-				}
-				v.Hard.Set(row)
-			}
-		}
+func longest[T width](offsets []T) (most int) {
+	for row := range len(offsets) - 1 {
+		most = max(most, int(offsets[row+1]-offsets[row]))
 	}
-	for i := range mask {
-		mask[i] &= m.holds[i]
-	}
+	return most
 }
 
-// recall is a condition that is quickest looked at for all places of the span at
-// once, and remembered; nil: it is none.
-func (v *Vector) recall(b Bool, at *span) *memo {
-	k := kernelOf(b, at)
-	if k == nil {
-		return nil
+// Longer adds the rows that have more elements of an array.
+func (v *Vector) Longer(array, than int, rows Bits) {
+	if v.Longest(array) <= than {
+		return
 	}
-	slot, ok := v.slots[b]
-	if !ok {
-		key := b.Key()
-		if slot, ok = v.keys[key]; !ok {
-			slot = len(v.known)
-			v.keys[key] = slot
-			v.known = append(v.known, memo{})
+	offsets := v.Machine.Columns.Arrays[array]
+	for row := range v.n {
+		if int(offsets.At(v.lo+row+1)-offsets.At(v.lo+row)) > than {
+			rows.Set(row)
 		}
-		v.slots[b] = slot
 	}
-	m := &v.known[slot]
-	if m.chunk == v.chunk {
-		return m
-	}
-	m.chunk, m.anyHard = v.chunk, false
-	w := words(at.n)
-	m.holds = append(m.holds[:0], make(Bits, w)...)
-	m.hard = append(m.hard[:0], make(Bits, w)...)
-	k(v, at, m)
-	return &v.known[slot] // an inner condition may have moved it
 }

@@ -315,9 +315,9 @@ func (c *native) mark(v ast.Value) (int64, error) {
 			return m.n, nil
 		}
 	}
-	m := marked{v: v, n: c.lastMark}
+	m := marked{v: v, n: *c.lastMark}
 	c.marked[h] = append(c.marked[h], m)
-	c.lastMark++
+	*c.lastMark++
 	return m.n, nil
 }
 

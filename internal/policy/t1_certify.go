@@ -2,6 +2,7 @@ package policy
 
 import (
 	"hash/maphash"
+	"math/bits"
 	"slices"
 	"time"
 
@@ -19,35 +20,43 @@ const (
 	oneOf     = 1024
 	manyAsked = 1024
 	runLength = 1 << 16 // answers after which a run of small questions is over
+	evenly    = 64      // customers that are chosen evenly of a run, however many there are
 )
 
 // begin says how many customers are going to be asked about at once.
-func (p *campaignPlan) begin(customers int) {
-	p.plan.mu.Lock()
-	defer p.plan.mu.Unlock()
-	if p.since > runLength || customers >= manyAsked {
-		clear(p.seen)
-		p.since = 0
+func (s *standing) begin(customers int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.since > runLength || customers >= manyAsked {
+		clear(s.seen)
+		clear(s.quick[:])
+		s.since = 0
 	}
+	s.rate = min(1.0/oneOf, evenly/float64(customers+1))
 }
 
 var signatureSeed = maphash.MakeSeed()
 
 // sample chooses customers to ask OPA about, beside those that are left to it
 // anyway.
-func (p *campaignPlan) sample(out []decision.Answer, left []int) []int {
-	p.since += len(out)
+func (s *standing) sample(out []decision.Answer, left []int) []int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.since += len(out)
 	var rows []int
 	for row := range out {
 		if len(left) > 0 && left[0] == row {
 			left = left[1:]
 			continue
 		}
-		s := signature(out[row].Reasons)
+		set := uint64(0)
+		for i := range out[row].Reasons {
+			set += signatureOf(&out[row].Reasons[i])
+		}
 		switch {
-		case p.seen[s] < confirmed:
-			p.seen[s]++
-		case p.dice.IntN(oneOf) > 0:
+		case s.seen[set] < confirmed:
+			s.seen[set]++
+		case s.dice.Float64() >= s.rate:
 			continue
 		}
 		rows = append(rows, row)
@@ -55,21 +64,78 @@ func (p *campaignPlan) sample(out []decision.Answer, left []int) []int {
 	return rows
 }
 
-// signature tells sets of reasons apart, whenever they end, and whatever a policy's
-// own Rego says beside its codes: it may have words for each customer.
-func signature(reasons []decision.Reason) uint64 {
+// sampleOf does the same for many at once, word by word of the sets of who has a
+// reason.
+func (s *standing) sampleOf(b *bulk, rows []int) []int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.since += b.Customers
+	var words [64]uint64
+	var sigs [64]uint64
+	for w := b.lo >> 6; w < (b.hi+63)>>6; w++ {
+		left := b.rows[w] &^ b.Left[w]
+		if left == 0 {
+			continue
+		}
+		n := 0
+		for i := range b.Reasons {
+			if x := b.Reasons[i].Who[w]; x != 0 && n < len(words) {
+				words[n], sigs[n] = x, b.entries[i].sig
+				n++
+			}
+		}
+		for left != 0 {
+			bit := left & -left
+			alike, set := left, uint64(0)
+			for i := range n {
+				if words[i]&bit != 0 {
+					alike &= words[i]
+					set += sigs[i]
+				} else {
+					alike &^= words[i]
+				}
+			}
+			left &^= alike
+			for at := &s.quick[set%uint64(len(s.quick))]; *at != set+1; {
+				if s.seen[set] >= confirmed {
+					*at = set + 1
+					break
+				}
+				if alike == 0 {
+					break
+				}
+				s.seen[set]++
+				rows = append(rows, w<<6+bits.TrailingZeros64(alike))
+				alike &= alike - 1
+			}
+		}
+	}
+	return s.some(b, rows)
+}
+
+// some adds customers chosen evenly.
+func (s *standing) some(b *bulk, rows []int) []int {
+	for n := s.rate * float64(b.Customers); n > 0 && s.dice.Float64() < n; n-- {
+		row := b.lo + s.dice.IntN(b.hi-b.lo)
+		if b.rows.Has(row) && !b.Left.Has(row) && !slices.Contains(rows, row) {
+			rows = append(rows, row)
+		}
+	}
+	return rows
+}
+
+// signatureOf tells reasons apart, whenever they end, and whatever a policy's own
+// Rego says beside its codes: it may have words for each customer.
+func signatureOf(r *decision.Reason) uint64 {
 	var h maphash.Hash
 	h.SetSeed(signatureSeed)
-	for i := range reasons {
-		r := &reasons[i]
-		message := r.Message
-		if r.Rule == OwnRule {
-			message = ""
-		}
-		for _, s := range []string{string(r.Verdict), r.Code, r.Policy, r.Rule, message} {
-			_, _ = h.WriteString(s)
-			_ = h.WriteByte(0)
-		}
+	message := r.Message
+	if r.Rule == OwnRule {
+		message = ""
+	}
+	for _, s := range []string{string(r.Verdict), r.Code, r.Policy, r.Rule, message} {
+		_, _ = h.WriteString(s)
+		_ = h.WriteByte(0)
 	}
 	return h.Sum64()
 }

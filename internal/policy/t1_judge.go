@@ -4,6 +4,7 @@ import (
 	"context"
 	"maps"
 	"math/rand/v2"
+	"runtime"
 	"slices"
 	"sync"
 
@@ -15,9 +16,8 @@ import (
 // maxPlans is how many campaigns an engine keeps plans for, and maxValues how
 // many different values of attributes a plan remembers.
 const (
-	maxPlans  = 256
+	maxPlans  = 1024
 	maxValues = 1 << 18
-	chunk     = 4096 // customers that are in columns at once
 	// worthwhile is how many customers a campaign asks about before it gets a
 	// plan: OPA answers for these in the time that it takes to make one.
 	worthwhile = 32
@@ -36,24 +36,56 @@ type engine struct {
 	mu    sync.Mutex // of the interpreter
 	asked *Interpreter
 
-	plansMu sync.Mutex
-	plans   map[decision.Campaign]*campaignPlan
-	differs bool
-	worth   int // see worthwhile
+	standMu   sync.Mutex
+	standings map[decision.Campaign]*standing
+	turns     int // of standings: counted where one is given up
+	differs   bool
+	worth     int // see worthwhile
+
+	judging, sweeping programs
 }
 
-// campaignPlan is what an engine has for one campaign.
-type campaignPlan struct {
-	asked int  // customers until now
-	wrong bool // OPA differed: it alone answers for good
-	once  sync.Once
-	plan  *plan          // nil: OPA answers
-	rest  decision.Judge // of what plan leaves out; nil: it is complete
-	err   error
+// standing is what an engine knows of one campaign.
+type standing struct {
+	asked  int  // customers until now
+	wrong  bool // OPA differed: it alone answers for good
+	once   sync.Once
+	native bool           // false: OPA answers
+	rest   decision.Judge // of what the plan leaves out; nil: it is complete
+	err    error
 
+	mu    sync.Mutex
 	seen  map[uint64]uint8 // by set of reasons: how often OPA confirmed it
+	quick [64]uint64       // sets, by themselves, that were confirmed often enough
 	since int              // answers since seen was begun
+	rate  float64          // of those that are chosen evenly
 	dice  *rand.Rand
+}
+
+// programs are those that nobody uses.
+type programs struct {
+	mu   sync.Mutex
+	idle []*program
+}
+
+// take lends a program that nobody else uses; give takes it back.
+func (e *engine) take(from *programs) *program {
+	from.mu.Lock()
+	defer from.mu.Unlock()
+	if last := len(from.idle) - 1; last >= 0 {
+		p := from.idle[last]
+		from.idle = from.idle[:last]
+		return p
+	}
+	return newProgram(e.asked, &e.mu)
+}
+
+func (e *engine) give(to *programs, p *program) {
+	to.mu.Lock()
+	defer to.mu.Unlock()
+	if len(p.plans) <= maxPlans && p.columns.Values() <= maxValues && len(to.idle) < runtime.GOMAXPROCS(0) {
+		to.idle = append(to.idle, p)
+	}
 }
 
 // newEngine makes an engine in front of OPA, whose workers have accepted the
@@ -75,7 +107,7 @@ func newEngine(s *Sandbox, ps []Policy, opa decision.Judge) decision.Judge {
 	}
 	i.elsewhere = &oracle{judge: s.judgeOf(ps, false)}
 	return &engine{
-		sandbox: s, policies: ps, opa: opa, metrics: s.native, asked: i, plans: map[decision.Campaign]*campaignPlan{}, worth: worthwhile,
+		sandbox: s, policies: ps, opa: opa, metrics: s.native, asked: i, standings: map[decision.Campaign]*standing{}, worth: worthwhile,
 	}
 }
 
@@ -84,8 +116,8 @@ func (e *engine) Digest() string { return e.opa.Digest() }
 
 // Differs says whether OPA answered differently than a plan of this engine.
 func (e *engine) Differs() bool {
-	e.plansMu.Lock()
-	defer e.plansMu.Unlock()
+	e.standMu.Lock()
+	defer e.standMu.Unlock()
 	return e.differs
 }
 
@@ -94,26 +126,22 @@ func (e *engine) Judge(ctx context.Context, q decision.Question) ([]decision.Ans
 	if denied, ok := offClock(&q); ok {
 		return denied, nil
 	}
-	p, few := e.planFor(q.Campaign, len(q.Subjects))
-	if few {
+	s, few := e.standing(q.Campaign, len(q.Subjects))
+	if !few {
+		if err := e.prepare(ctx, s, &q.Campaign); err != nil {
+			return nil, err
+		}
+	}
+	if few || !s.native {
 		e.metrics.opa(len(q.Subjects))
 		return e.opa.Judge(ctx, q)
 	}
-	p.once.Do(func() { e.compile(ctx, p, &q.Campaign) })
-	if p.err != nil {
-		e.forget(q.Campaign, p)
-		return nil, p.err
-	}
-	if p.plan == nil {
-		e.metrics.opa(len(q.Subjects))
-		return e.opa.Judge(ctx, q)
-	}
-	p.begin(len(q.Subjects))
+	s.begin(len(q.Subjects))
 	out := make([]decision.Answer, 0, len(q.Subjects))
-	for lo := 0; lo < len(q.Subjects); lo += chunk {
+	for lo := 0; lo < len(q.Subjects); lo += expr.Chunk {
 		part := q
-		part.Subjects = q.Subjects[lo:min(lo+chunk, len(q.Subjects))]
-		answers, ok, err := e.part(ctx, p, part)
+		part.Subjects = q.Subjects[lo:min(lo+expr.Chunk, len(q.Subjects))]
+		answers, ok, err := e.part(ctx, s, part)
 		if err != nil {
 			return nil, err
 		}
@@ -123,28 +151,23 @@ func (e *engine) Judge(ctx context.Context, q decision.Question) ([]decision.Ans
 		}
 		out = append(out, answers...)
 	}
-	if p.plan.full() {
-		e.forget(q.Campaign, p)
-	}
 	return out, nil
 }
 
 // part answers for as many customers as are put into columns at once; not ok:
 // the plan is wrong.
-func (e *engine) part(ctx context.Context, p *campaignPlan, q decision.Question) (out []decision.Answer, ok bool, err error) {
-	p.plan.mu.Lock()
-	defer p.plan.mu.Unlock()
+func (e *engine) part(ctx context.Context, s *standing, q decision.Question) (out []decision.Answer, ok bool, err error) {
 	out = make([]decision.Answer, len(q.Subjects))
-	left, ok := p.plan.answers(&q, out)
+	left, ok := e.answers(&q, out)
 	if !ok {
 		return nil, false, nil
 	}
-	if p.rest != nil {
-		if err := p.complete(ctx, q, out); err != nil {
+	if s.rest != nil {
+		if err := s.complete(ctx, q, out); err != nil {
 			return nil, false, err
 		}
 	}
-	sample := p.sample(out, left)
+	sample := s.sample(out, left)
 	e.metrics.native(len(out)-len(left), len(left))
 	ask := slices.Concat(left, sample)
 	if len(ask) == 0 {
@@ -168,22 +191,33 @@ func (e *engine) part(ctx context.Context, p *campaignPlan, q decision.Question)
 	return out, true, nil
 }
 
-// answers asks the plan about customers. It returns those that are left to
-// somebody else; not ok: the plan broke.
-func (p *plan) answers(q *decision.Question, out []decision.Answer) (left []int, ok bool) {
+// answers has a program answer.
+func (e *engine) answers(q *decision.Question, out []decision.Answer) (left []int, ok bool) {
 	defer func() {
 		if recover() != nil { // a fault of the plan must not be one of the operator
 			ok = false
 		}
 	}()
+	p := e.take(&e.judging)
+	plan, _ := p.plan(&q.Campaign)
+	left = plan.answers(q, out)
+	e.give(&e.judging, p)
+	return left, true
+}
+
+// answers asks the plan about customers. It returns those that are left to
+// somebody else.
+func (p *plan) answers(q *decision.Question, out []decision.Answer) (left []int) {
 	p.columns.Reset()
 	p.machine.Renew()
 	p.at(newAsked(q))
 	for i := range q.Subjects {
 		p.columns.Add(&q.Subjects[i])
 	}
-	bulk := p.bulk()
-	said := expr.NewBits(len(out))
+	p.look(0, len(out), nil)
+	p.lookAgain()
+	bulk := p.bulk(p, p.all, p.columns.Odd())
+	said := expr.NewBits(expr.Chunk)
 	for i := range bulk.Reasons {
 		said.Join(bulk.Reasons[i].Who)
 	}
@@ -195,17 +229,18 @@ func (p *plan) answers(q *decision.Question, out []decision.Answer) (left []int,
 		case !said.Has(row) && !bulk.Left.Has(row):
 			out[row] = decision.Answer{StaleAt: stale(bulk.StaleAt[row])}
 		default:
+			var ok bool
 			if out[row], ok = p.answer(row); !ok {
 				left = append(left, row)
 			}
 		}
 	}
-	return left, true
+	return left
 }
 
 // complete adds what the rest of the policies says.
-func (p *campaignPlan) complete(ctx context.Context, q decision.Question, out []decision.Answer) error {
-	answers, err := p.rest.Judge(ctx, q)
+func (s *standing) complete(ctx context.Context, q decision.Question, out []decision.Answer) error {
+	answers, err := s.rest.Judge(ctx, q)
 	if err != nil {
 		return err
 	}
@@ -217,23 +252,34 @@ func (p *campaignPlan) complete(ctx context.Context, q decision.Question, out []
 	return nil
 }
 
-// compile makes the plan for a campaign.
-func (e *engine) compile(ctx context.Context, p *campaignPlan, c *decision.Campaign) {
-	plan, refused := e.tryPlan(c)
-	rest := e.left(refused)
-	if len(rest) > 0 {
-		p.rest, p.err = e.sandbox.LoadPlanned(ctx, rest)
+// prepare finds out, once, what the plan for a campaign leaves out, and who
+// answers that.
+func (e *engine) prepare(ctx context.Context, s *standing, c *decision.Campaign) error {
+	s.once.Do(func() {
+		refused, ok := e.tryPlan(c)
+		if s.native = ok; !ok {
+			return
+		}
+		if rest := e.left(refused); len(rest) > 0 {
+			s.rest, s.err = e.sandbox.LoadPlanned(ctx, rest)
+		}
+	})
+	if s.err != nil {
+		e.forget(*c, s)
 	}
-	p.plan = plan
+	return s.err
 }
 
-func (e *engine) tryPlan(c *decision.Campaign) (p *plan, refused []Refused) {
+func (e *engine) tryPlan(c *decision.Campaign) (refused []Refused, ok bool) {
 	defer func() {
 		if recover() != nil {
-			p, refused = nil, nil
+			refused, ok = nil, false
 		}
 	}()
-	return newPlan(e.asked, &e.mu, c)
+	p := e.take(&e.judging)
+	_, refused = p.plan(c)
+	e.give(&e.judging, p)
+	return refused, true
 }
 
 // left are the parts of the policies that a plan leaves out.
@@ -254,47 +300,41 @@ func (e *engine) left(refused []Refused) []Policy {
 	return out
 }
 
-// planFor finds what there is for a campaign that asks about n more customers;
+// standing finds what is known of a campaign that asks about n more customers;
 // few: too few were asked about to make a plan.
-func (e *engine) planFor(c decision.Campaign, n int) (p *campaignPlan, few bool) {
-	e.plansMu.Lock()
-	defer e.plansMu.Unlock()
-	p = e.plans[c]
-	if p == nil {
-		if len(e.plans) >= maxPlans {
-			maps.DeleteFunc(e.plans, func(_ decision.Campaign, p *campaignPlan) bool { return !p.wrong })
+func (e *engine) standing(c decision.Campaign, n int) (s *standing, few bool) {
+	e.standMu.Lock()
+	defer e.standMu.Unlock()
+	s = e.standings[c]
+	if s == nil {
+		if len(e.standings) >= maxPlans {
+			maps.DeleteFunc(e.standings, func(_ decision.Campaign, s *standing) bool { return !s.wrong })
+			e.turns++
 		}
-		p = &campaignPlan{seen: map[uint64]uint8{}, dice: rand.New(rand.NewPCG(1, uint64(len(e.plans))))}
-		e.plans[c] = p
+		s = &standing{seen: map[uint64]uint8{}, dice: rand.New(rand.NewPCG(1, uint64(len(e.standings))))}
+		e.standings[c] = s
 	}
-	p.asked += n
-	return p, p.asked < e.worth
+	s.asked += n
+	return s, s.asked < e.worth
 }
 
-// full says whether a plan remembers more values than it should.
-func (p *plan) full() bool {
-	if !p.mu.TryLock() {
-		return false // it is at work
-	}
-	defer p.mu.Unlock()
-	return p.columns.Values() > maxValues
-}
-
-func (e *engine) forget(c decision.Campaign, p *campaignPlan) {
-	e.plansMu.Lock()
-	defer e.plansMu.Unlock()
-	if e.plans[c] == p {
-		delete(e.plans, c)
+func (e *engine) forget(c decision.Campaign, s *standing) {
+	e.standMu.Lock()
+	defer e.standMu.Unlock()
+	if e.standings[c] == s {
+		delete(e.standings, c)
+		e.turns++
 	}
 }
 
 // quarantine leaves a campaign to OPA from now on.
 func (e *engine) quarantine(c decision.Campaign) {
 	e.metrics.differences.Inc()
-	e.plansMu.Lock()
-	defer e.plansMu.Unlock()
+	e.standMu.Lock()
+	defer e.standMu.Unlock()
 	e.differs = true
-	p := &campaignPlan{wrong: true}
-	p.once.Do(func() {})
-	e.plans[c] = p
+	e.turns++
+	s := &standing{wrong: true}
+	s.once.Do(func() {})
+	e.standings[c] = s
 }

@@ -173,7 +173,7 @@ hold contains {"code": "Late", "message": "late", "until": input.now + 600000000
 	if opa.asked > 200 {
 		t.Errorf("OPA was asked about %d of 500", opa.asked)
 	}
-	if made, _ := e.planFor(q.Campaign, 0); made.rest != nil || made.plan == nil {
+	if made, _ := e.standing(q.Campaign, 0); made.rest != nil || !made.native {
 		t.Errorf("workers are asked about %+v", made.rest)
 	}
 	if diff := cmp.Diff(mustJudge(t, opa.Interpreter, q), got); diff != "" || counted(t, metrics, "consent_policy_differences_total") > 0 {

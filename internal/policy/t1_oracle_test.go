@@ -9,7 +9,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/open-policy-agent/opa/v1/ast"
 
-	"github.com/codb-dev/codb/internal/audience"
 	"github.com/codb-dev/codb/internal/decision"
 	"github.com/codb-dev/codb/policies"
 )
@@ -79,7 +78,7 @@ deny contains {"code": "B", "message": ""} if not input.customer.language`)
 				t.Errorf("took %s", took)
 			}
 			if n := e.asked.elsewhere.strikes.Load(); n != maxStrikes {
-				made, _ := e.planFor(q.Campaign, 0)
+				made, _ := e.standing(q.Campaign, 0)
 				t.Errorf("%d strikes; rest %+v", n, made.rest)
 			}
 		})
@@ -136,7 +135,7 @@ quick(x) if lower(x) in {"de", "en"}`)
 		}
 	}
 	tame := map[string]bool{"quick": true, "kinds": false}
-	c := newNative(e.asked, &e.mu, &plan{columns: newColumns(audience.NewColumns()), clock: &clock{}}, &q.Campaign)
+	c := newProgram(e.asked, &e.mu).native
 	for name, want := range tame {
 		if got := c.tame(bundleRef("p0", "own", name)); got != want {
 			t.Errorf("%s is tame: %t", name, got)
@@ -200,7 +199,7 @@ func TestLoopsOverHugeListsAreLeftToWorkers(t *testing.T) {
 	if _, ok := plan.answer(1); ok {
 		t.Error("a huge list is gone through three times")
 	}
-	if bulk := plan.bulk(); bulk.Left.Has(0) || !bulk.Left.Has(1) {
+	if bulk := inColumns(plan, nil); bulk.Left.Has(0) || !bulk.Left.Has(1) {
 		t.Error("in bulk it is otherwise")
 	}
 }

@@ -5,59 +5,20 @@ import (
 	"math"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 
 	"github.com/codb-dev/codb/api/v1alpha1"
-	"github.com/codb-dev/codb/internal/audience"
 	"github.com/codb-dev/codb/internal/decision"
 	"github.com/codb-dev/codb/internal/expr"
 )
 
-// columns are an audience's, whose values are read as Rego's.
-type columns struct {
-	*audience.Columns
-	shape []*attribute  // by column of ids; nil: only whether it is there matters
-	cache [][]ast.Value // by column and id
-}
-
-func newColumns(of *audience.Columns) *columns {
-	n := len(of.IDs)
-	return &columns{Columns: of, shape: make([]*attribute, n), cache: make([][]ast.Value, n)}
-}
-
-// value of an id; nil for what is absent.
-func (c *columns) value(column int, id uint32) ast.Value {
-	if id == expr.Absent {
-		return nil
-	}
-	cache := &c.cache[column]
-	if int(id) >= len(*cache) {
-		*cache = append(*cache, make([]ast.Value, int(id)+1-len(*cache))...)
-	}
-	if (*cache)[id] == nil {
-		(*cache)[id] = ast.Boolean(true)
-		if at := c.shape[column]; at != nil {
-			(*cache)[id] = at.value(reflectOf(c.Dicts[column].Value(id))).Value
-		}
-	}
-	return (*cache)[id]
-}
-
 // plan answers like some uses of policies do, for one campaign, from columns. It
-// is not safe for use by several goroutines.
+// is a program's, and like it not safe for use by several goroutines.
 type plan struct {
-	mu       sync.Mutex
-	columns  *columns
-	clock    *clock
-	tables   map[string]*expr.Table
-	units    []*unit
-	reasons  []decision.Reason // of tables, without policy and rule
-	sayings  []saying          // of whole units
-	machine  expr.Machine
-	sweeping *sweep
+	*program
+	units []*unit
 
 	// What is being gathered for a row.
 	gathered gathered
@@ -71,7 +32,9 @@ type plan struct {
 type saying struct {
 	reasons []decision.Reason
 	numbers []int64 // of the reasons without their Until
+	until   []int64 // of each of them
 	staleAt time.Time
+	stale   int64
 }
 
 // unit is one package of rules, and the uses of it.
@@ -81,6 +44,11 @@ type unit struct {
 	clauses []*clause
 	hard    expr.Bool
 	most    int // elements of an array; customers with more are hard
+
+	numbers []expr.Num // whole
+	own     bool       // it looks at the bucket, which is another one for each campaign
+	limits  []limit
+	says    says
 }
 
 // clause is one way in which rules come to a reason or to a wake.
@@ -92,37 +60,15 @@ type clause struct {
 	until expr.Num    // nil: none
 	open  bool        // where until is undefined, the hold has no known end
 	wake  expr.Num    // of wake alone
+
+	numbers []expr.Num // head, until and wake, those that are there
+	flat    bool       // no loop is within another
 }
 
 // Refused says of a use why it is not compiled.
 type Refused struct {
 	Policy, Rule string
 	Why          string
-}
-
-// newPlan compiles the uses of an interpreter for a campaign.
-func newPlan(i *Interpreter, opa *sync.Mutex, campaign *decision.Campaign) (*plan, []Refused) {
-	p := &plan{columns: newColumns(audience.NewColumns()), clock: &clock{}, tables: map[string]*expr.Table{}}
-	p.machine.Columns = &p.columns.Columns.Columns
-	p.machine.Renew()
-	c := newNative(i, opa, p, campaign)
-	var refused []Refused
-	byPackage := map[string]*unit{}
-	for n := range i.uses {
-		u := &i.uses[n]
-		name := u.pkg.String()
-		if byPackage[name] == nil {
-			got, why := c.unit(p, n)
-			if got == nil {
-				refused = append(refused, Refused{Policy: u.policy, Rule: u.rule, Why: why})
-				continue
-			}
-			byPackage[name] = got
-			p.units = append(p.units, got)
-		}
-		byPackage[name].uses = append(byPackage[name].uses, u)
-	}
-	return p, refused
 }
 
 // unit compiles the rules of one use; nil: they are not for this engine. What
@@ -234,16 +180,6 @@ func verdictOf(set string) v1alpha1.Verdict {
 	return v1alpha1.VerdictDeny
 }
 
-// reason numbers a reason.
-func (p *plan) reason(r decision.Reason) int64 {
-	n := slices.Index(p.reasons, r)
-	if n < 0 {
-		n = len(p.reasons)
-		p.reasons = append(p.reasons, r)
-	}
-	return int64(n)
-}
-
 var untilKey = ast.StringTerm("until")
 
 // split takes the end of a hold out of a reason.
@@ -323,7 +259,7 @@ func (c *native) whole(p *plan, n int) *unit {
 	if !ok {
 		return nil
 	}
-	f.timed, f.label = timed, "use "+u.pkg.String()+" "+strings.Join(ids, " ")
+	f.timed, f.label = timed, "use "+u.pkg.String()+c.about(c.readsOfUse(n))+" "+strings.Join(ids, " ")
 	return &unit{whole: c.table("use", f, instant), hard: expr.Lit(false), most: math.MaxInt}
 }
 
@@ -357,11 +293,20 @@ func (p *plan) saying(u *use, sets *ast.Array) ast.Value {
 	}
 	g := &gathered{asked: p.clock.asked}
 	g.use(&use{untimed: u.untimed}, slots, sets, nil, nil)
-	said := saying{reasons: g.reasons, staleAt: g.staleAt}
+	said := saying{reasons: g.reasons, staleAt: g.staleAt, stale: nano(g.staleAt, decision.Never)}
 	for _, r := range g.reasons {
+		said.until = append(said.until, nano(r.Until, expr.Missing))
 		r.Until = time.Time{}
 		said.numbers = append(said.numbers, p.reason(r))
 	}
 	p.sayings = append(p.sayings, said)
 	return ast.InternedTerm(len(p.sayings) - 1).Value
+}
+
+// nano is an instant, or what stands for none.
+func nano(t time.Time, none int64) int64 {
+	if t.IsZero() {
+		return none
+	}
+	return t.UnixNano()
 }

@@ -47,10 +47,7 @@ func (c *native) look(r *reads, ref ast.Ref) {
 		r.paths[strings.Join(path, ".")] = true
 	case ref[0].Equal(ast.DefaultRootDocument):
 		if rules, n := c.rulesOf(ref); len(rules) > 0 {
-			of := c.readsOf(ref[:n].String(), rules)
-			maps.Copy(r.paths, of.paths)
-			maps.Copy(r.ops, of.ops)
-			r.grows = r.grows || of.grows
+			r.join(c.readsOf(ref[:n].String(), rules))
 		} else if len(c.i.compiler.GetRulesWithPrefix(ref.ConstantPrefix())) > 0 {
 			r.paths[""] = true // some of several rules
 		}
@@ -75,6 +72,12 @@ func makes(r *ast.Rule) bool {
 		return found
 	})
 	return found
+}
+
+func (r *reads) join(other *reads) {
+	maps.Copy(r.paths, other.paths)
+	maps.Copy(r.ops, other.ops)
+	r.grows = r.grows || other.grows
 }
 
 // split says which ids, if any, what is read comes down to, and whether the time

@@ -66,6 +66,7 @@ func (c *native) atom(name string, ref ast.Ref, rules []*ast.Rule) value {
 		return nil
 	}
 	f.timed, f.total, f.needs = timed, set(rules), map[string]bool{}
+	f.label += c.about(c.readsOf(name, rules))
 	f.fails = !c.readsOf(name, rules).unfailing()
 	return f
 }
@@ -268,12 +269,13 @@ func (c *native) function(rules []*ast.Rule, ref ast.Ref, args []value, t *trail
 			return ask(vals[:len(args)], c.input(ids, vals[len(args):]))
 		})
 		f.timed = f.timed || timed
+		f.label += c.about(r)
 		f.fails = slices.ContainsFunc(args, fails) || !r.unfailing()
 		c.fold(f, func(v value) { k(v, t) })
 		return
 	}
 	if ok && len(ids) == 0 && !timed && !numeric(r) {
-		if n, ok := c.ofNumber(name, ask, args); ok {
+		if n, ok := c.ofNumber(name+c.about(r), ask, args); ok {
 			k(n, t)
 			return
 		}

@@ -1,54 +1,12 @@
 package policy
 
 import (
-	"reflect"
-	"sync"
 	"time"
-
-	"github.com/open-policy-agent/opa/v1/ast"
 
 	"github.com/codb-dev/codb/api/v1alpha1"
 	"github.com/codb-dev/codb/internal/decision"
 	"github.com/codb-dev/codb/internal/expr"
 )
-
-func reflectOf(v any) reflect.Value { return reflect.ValueOf(v) }
-
-func newNative(i *Interpreter, opa *sync.Mutex, p *plan, campaign *decision.Campaign) *native {
-	c := &native{
-		i: i, opa: opa, campaign: shape().byName["campaign"].value(reflect.ValueOf(campaign)).Value,
-		clock: p.clock, columns: p.columns, tables: p.tables, funcs: map[string]*expr.Func{},
-		reads: map[string]*reads{}, atoms: map[string]value{}, nums: map[string]expr.Num{},
-		marked: map[int][]marked{},
-	}
-	c.atoms["input.now"] = &finite{
-		label: "now", timed: true, total: true, needs: map[string]bool{},
-		eval: func([]ast.Value) (ast.Value, error) { return c.clock.asked.nowTerm.Value, nil },
-	}
-	return c
-}
-
-// maxSayings is how many outcomes of whole uses are kept.
-const maxSayings = 1 << 14
-
-// at sets the instant of the next answers.
-func (p *plan) at(a *asked) {
-	if p.clock.asked != nil && p.clock.asked.ns == a.ns {
-		return
-	}
-	p.clock.asked = a
-	p.machine.Now = a.ns
-	p.machine.Renew()
-	full := len(p.sayings) > maxSayings
-	for _, t := range p.tables {
-		if t.Timed || full {
-			t.Forget()
-		}
-	}
-	if full {
-		p.sayings = p.sayings[:0]
-	}
-}
 
 // answer is what the uses say of the customer in a row; not ok: the row is hard.
 func (p *plan) answer(row int) (a decision.Answer, ok bool) {
@@ -136,7 +94,7 @@ func (p *plan) Visit() bool {
 // arrive is what a clause says where its steps have led to: the number of a
 // reason and until when it holds, or when to wake; Missing: never. Not ok: it
 // says nothing, or is hard.
-func (p *plan) arrive(c *clause) (reason, ns int64, ok bool) {
+func (p *program) arrive(c *clause) (reason, ns int64, ok bool) {
 	m := &p.machine
 	if c.wake != nil {
 		ns, ok = c.wake.Value(m)

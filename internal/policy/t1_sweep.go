@@ -1,213 +1,342 @@
 package policy
 
 import (
-	"time"
+	"math"
 
+	"github.com/codb-dev/codb/api/v1alpha1"
 	"github.com/codb-dev/codb/internal/decision"
 	"github.com/codb-dev/codb/internal/expr"
 )
 
-// sweep answers for all rows of a plan's columns at once.
-type sweep struct {
-	plan   *plan
-	vector *expr.Vector
-	bulk   *decision.Bulk
-	sets   []map[int64]expr.Bits // by unit and reason: who has it
-	limits []int                 // by array: more elements than that are left to plan.answer
-
-	// What is being visited.
-	unit   int
-	clause *clause
-	lo     int // first row of the chunk
+// says is what a unit says of the rows that are looked at. Sets are of the whole
+// chunk that they are in.
+type says struct {
+	chunk   int
+	hard    expr.Bits // rows that somebody else must answer for
+	wakes   expr.Bits // rows with a stale
+	stale   []int64   // when what it says of a row can change by itself
+	always  int64     // the same for all rows; decision.Never: nothing is
+	reasons []*told   // that anybody has
+	byID    map[int64]*told
 }
 
-// bulk answers for all rows. Rows that are left are for answer.
-func (p *plan) bulk() *decision.Bulk {
-	s := p.sweeping
-	if s == nil {
-		s = &sweep{plan: p, vector: expr.NewVector(&p.machine), limits: p.limits()}
-		p.sweeping = s
-	}
-	n := p.columns.Rows
-	s.bulk = &decision.Bulk{Customers: n, Left: expr.NewBits(n), StaleAt: make([]int64, n)}
-	for i := range s.bulk.StaleAt {
-		s.bulk.StaleAt[i] = decision.Never
-	}
-	s.sets = make([]map[int64]expr.Bits, len(p.units))
-	for i := range s.sets {
-		s.sets[i] = map[int64]expr.Bits{}
-	}
-	for lo := 0; lo < n; lo += expr.Chunk {
-		s.chunk(lo, min(lo+expr.Chunk, n))
-	}
-	for _, row := range p.columns.Odd() {
-		s.bulk.Left.Set(row)
-	}
-	s.collect()
-	return s.bulk
+// told is a reason of a unit, and who has it.
+type told struct {
+	id    int64
+	chunk int
+	who   expr.Bits
+	until []int64   // of a hold, the latest; nil: nobody's end is known
+	ends  expr.Bits // who has an until
+	open  expr.Bits // who has none as well
+
+	as   []decision.Reason // for each use
+	sigs []uint64          // of these
+	last latest            // of all who have it
 }
 
-// limits are how many elements of an array a row may have so that no set of its
-// reasons can be larger than allowed.
-func (p *plan) limits() []int {
-	out := make([]int, len(p.columns.Arrays))
-	for i := range out {
-		out[i] = maxReasons
+// latest is until when a reason holds for some people.
+type latest struct {
+	chunk int
+	ns    int64
+	open  bool
+}
+
+// limit is how many elements of an array a row may have so that no set of its
+// reasons can be larger than allowed, nor take too long.
+type limit struct{ array, most int }
+
+// finish adds to a compiled unit what asking about many rows takes.
+func (u *unit) finish(p *program, n int) {
+	reads := p.native.readsOfUse(n)
+	u.own = (len(u.clauses) > 0 || u.whole != nil) && reads.paths["customer.bucket"]
+	p.most = min(p.most, u.most)
+	u.says = says{chunk: -1, byID: map[int64]*told{}}
+	ways := map[string]int{}
+	for _, cl := range u.clauses {
+		ways[cl.set]++
 	}
-	for _, u := range p.units {
-		for i := range out {
-			out[i] = min(out[i], u.most)
+	if u.whole != nil {
+		u.numbers = []expr.Num{&expr.Lookup{Table: u.whole}}
+	}
+	limits := map[int]int{}
+	for _, cl := range u.clauses {
+		if cl.head != nil {
+			cl.numbers = append(cl.numbers, &expr.Lookup{Table: cl.head})
 		}
-		ways := map[string]int{}
-		for _, c := range u.clauses {
-			ways[c.set]++
+		for _, n := range []expr.Num{cl.until, cl.wake} {
+			if n != nil {
+				cl.numbers = append(cl.numbers, n)
+			}
 		}
-		for _, c := range u.clauses {
-			loops := 0
-			for _, s := range c.steps {
-				if s.Loop.Var != 0 {
-					loops++
+		cl.flat = expr.Flat(cl.steps)
+		most := maxReasons / ways[cl.set]
+		if !cl.flat {
+			most = min(most, 3)
+		}
+		for _, s := range cl.steps {
+			if s.Loop.Var != 0 {
+				had, ok := limits[s.Loop.Array]
+				if !ok {
+					had = maxReasons
 				}
-			}
-			most := maxReasons / ways[c.set]
-			if loops > 1 {
-				most = min(most, 3)
-			}
-			for _, s := range c.steps {
-				if s.Loop.Var != 0 {
-					out[s.Loop.Array] = min(out[s.Loop.Array], most)
-				}
+				limits[s.Loop.Array] = min(had, most)
 			}
 		}
 	}
-	return out
-}
-
-func (s *sweep) chunk(lo, hi int) {
-	s.lo = lo
-	v := s.vector
-	v.Rows(lo, hi)
-	for a, offsets := range s.plan.columns.Arrays {
-		for row := lo; row < hi; row++ {
-			if int(offsets.At(row+1)-offsets.At(row)) > s.limits[a] {
-				v.Hard.Set(row - lo)
-			}
-		}
-	}
-	for i, u := range s.plan.units {
-		s.unit = i
-		if u.whole != nil {
-			s.wholes(u, lo, hi)
-			continue
-		}
-		if u.uses[0].untimed {
-			s.soonerAll(lo, hi, s.plan.clock.asked.now.Add(again).UnixNano())
-		}
-		if u.hard != expr.Lit(false) {
-			v.Each([]expr.Step{{If: u.hard}}, expr.Lead{Rows: func(rows expr.Bits) { v.Hard.Join(rows) }})
-		}
-		for _, c := range u.clauses {
-			s.clause = c
-			if c.head == nil && c.until == nil && c.wake == nil {
-				v.Each(c.steps, expr.Lead{Rows: s.rows})
-			} else {
-				v.Each(c.steps, expr.Lead{Visit: s})
-			}
-		}
-	}
-	for n := range v.Hard.All {
-		s.bulk.Left.Set(lo + n)
+	for array, most := range limits {
+		u.limits = append(u.limits, limit{array: array, most: most})
 	}
 }
 
-// rows have the reason of a clause.
-func (s *sweep) rows(rows expr.Bits) {
-	s.who(int64(s.clause.fixed))[s.lo>>6:].Join(rows)
-}
-
-func (s *sweep) who(reason int64) expr.Bits {
-	b := s.sets[s.unit][reason]
-	if b == nil {
-		b = expr.NewBits(s.bulk.Customers)
-		s.sets[s.unit][reason] = b
+// look sets what is asked about: rows [lo, hi) of the columns, where lo is a
+// multiple of 64, of these those in only; nil: all.
+func (p *program) look(lo, hi int, only expr.Bits) {
+	p.chunk++
+	if only == nil {
+		only = p.everybody(lo, hi)
 	}
-	return b
-}
-
-func (s *sweep) sooner(row int, ns int64) {
-	if at := &s.bulk.StaleAt[row]; *at == decision.Never || ns < *at {
-		*at = ns
+	p.lo, p.hi, p.only = lo, hi, only
+	clear(p.much)
+	p.vector.Rows(lo, hi, only[lo>>6:])
+	if p.most == math.MaxInt {
+		return
+	}
+	for array := range p.machine.Columns.Arrays {
+		p.vector.Longer(array, p.most, p.much[lo>>6:])
+	}
+	if p.much.Count() > 0 { // nobody in this process is to go through so much
+		p.only = p.less
+		copy(p.only, only)
+		p.only.Drop(p.much)
+		p.vector.Rows(lo, hi, p.only[lo>>6:])
 	}
 }
 
-func (s *sweep) soonerAll(lo, hi int, ns int64) {
+// everybody is all rows of [lo, hi).
+func (p *program) everybody(lo, hi int) expr.Bits {
+	clear(p.all)
 	for row := lo; row < hi; row++ {
-		s.sooner(row, ns)
+		p.all.Set(row)
+	}
+	return p.all
+}
+
+// lookAgain is for units that look at buckets, when there are new ones.
+func (p *program) lookAgain() {
+	p.own.Rows(p.lo, p.hi, p.only[p.lo>>6:])
+	p.machine.Renew()
+}
+
+// ask has a unit say what it has to say of the rows that are looked at, once.
+func (p *program) ask(u *unit) {
+	s, v := &u.says, p.vector
+	if u.own {
+		v = p.own
+	} else if s.chunk == p.chunk {
+		return
+	}
+	s.begin(p)
+	was := v.Hard
+	v.Hard = s.hard[p.lo>>6:]
+	p.asking = asking{unit: u, vector: v, now: p.machine.Now}
+	for _, l := range u.limits {
+		v.Longer(l.array, l.most, v.Hard)
+	}
+	if u.whole != nil {
+		v.Each(nil, expr.Lead{Numbers: u.numbers, Tell: p})
+	} else {
+		p.clauses(u, v)
+	}
+	v.Hard = was
+	for _, t := range s.reasons {
+		t.who.Drop(s.hard)
 	}
 }
+
+func (p *program) clauses(u *unit, v *expr.Vector) {
+	s := &u.says
+	if u.uses[0].untimed {
+		s.always = p.clock.asked.now.Add(again).UnixNano()
+	}
+	if u.hard != expr.Lit(false) {
+		v.Each([]expr.Step{{If: u.hard}}, expr.Lead{Rows: p.hardFunc})
+	}
+	for _, c := range u.clauses {
+		p.asking.clause = c
+		switch {
+		case len(c.numbers) == 0:
+			v.Each(c.steps, expr.Lead{Rows: p.rowsFunc})
+		case c.flat:
+			v.Each(c.steps, expr.Lead{Numbers: c.numbers, Tell: p})
+		default:
+			v.Each(c.steps, expr.Lead{Visit: (*visiting)(p)})
+		}
+	}
+}
+
+// begin empties it for the rows that are looked at now.
+func (s *says) begin(p *program) {
+	s.chunk = p.chunk
+	if s.hard == nil {
+		s.hard, s.wakes, s.stale = expr.NewBits(expr.Chunk), expr.NewBits(expr.Chunk), make([]int64, expr.Chunk)
+	}
+	clear(s.hard)
+	clear(s.wakes)
+	s.always = decision.Never
+	s.reasons = s.reasons[:0]
+}
+
+// asking is a unit being asked.
+type asking struct {
+	unit   *unit
+	vector *expr.Vector
+	clause *clause
+	now    int64
+}
+
+func (p *program) hardRows(rows expr.Bits) { p.asking.vector.Hard.Join(rows) }
+
+// rowsSay: rows have the reason of a clause.
+func (p *program) rowsSay(rows expr.Bits) {
+	t := p.told(int64(p.asking.clause.fixed))
+	t.who[p.lo>>6:].Join(rows)
+	if p.reasons[t.id].Verdict == v1alpha1.VerdictHold {
+		t.open[p.lo>>6:].Join(rows)
+	}
+}
+
+// told is a reason that somebody has.
+func (p *program) told(id int64) *told {
+	u := p.asking.unit
+	t := u.says.byID[id]
+	if t == nil {
+		t = &told{id: id, chunk: -1, who: expr.NewBits(expr.Chunk), open: expr.NewBits(expr.Chunk), last: latest{chunk: -1}}
+		for _, use := range u.uses {
+			r := p.reasons[id]
+			r.Policy, r.Rule, r.Mode = use.policy, use.rule, use.mode
+			t.as, t.sigs = append(t.as, r), append(t.sigs, signatureOf(&r))
+		}
+		u.says.byID[id] = t
+	}
+	if t.chunk != p.chunk || u.own && !u.says.has(t) {
+		t.chunk = p.chunk
+		clear(t.who)
+		clear(t.open)
+		clear(t.ends)
+		t.last.chunk = -1
+		u.says.reasons = append(u.says.reasons, t)
+	}
+	return t
+}
+
+func (s *says) has(t *told) bool {
+	for _, r := range s.reasons {
+		if r == t {
+			return true
+		}
+	}
+	return false
+}
+
+// say that a row has a reason until an instant; expr.Missing: nobody knows.
+func (p *program) say(row int, id, until int64) {
+	t := p.told(id)
+	t.who.Set(row)
+	switch {
+	case p.reasons[id].Verdict != v1alpha1.VerdictHold:
+	case until == expr.Missing:
+		t.open.Set(row)
+	default:
+		if t.until == nil {
+			t.until, t.ends = make([]int64, expr.Chunk), expr.NewBits(expr.Chunk)
+		}
+		if !t.ends.Has(row) || t.until[row] < until {
+			t.until[row] = until
+		}
+		t.ends.Set(row)
+		p.sooner(row, until)
+	}
+}
+
+func (p *program) sooner(row int, ns int64) {
+	s := &p.asking.unit.says
+	if !s.wakes.Has(row) {
+		s.wakes.Set(row)
+		s.stale[row] = ns
+	} else if ns < s.stale[row] {
+		s.stale[row] = ns
+	}
+}
+
+// Tell implements expr.Teller.
+func (p *program) Tell(row int, numbers []int64) {
+	row += p.lo
+	c := p.asking.clause
+	switch {
+	case c == nil:
+		p.outcome(row, numbers[0])
+		return
+	case c.wake != nil:
+		if numbers[0] > p.asking.now {
+			p.sooner(row, numbers[0])
+		}
+		return
+	}
+	id, until := int64(c.fixed), expr.Missing
+	if c.head != nil {
+		if id = numbers[0]; id == expr.Missing {
+			return
+		}
+		numbers = numbers[1:]
+	}
+	if c.until != nil {
+		switch until = numbers[0]; {
+		case until == expr.Missing:
+			if !c.open {
+				return
+			}
+		case until <= p.asking.now || p.reasons[id].Verdict != v1alpha1.VerdictHold:
+			p.asking.unit.says.hard.Set(row) // whatever is wrong with it, OPA says
+			return
+		}
+	}
+	p.say(row, id, until)
+}
+
+// outcome is what a whole unit says of a row.
+func (p *program) outcome(row int, n int64) {
+	if n == expr.Missing {
+		p.asking.unit.says.hard.Set(row)
+		return
+	}
+	said := &p.sayings[n]
+	if said.stale != decision.Never {
+		p.sooner(row, said.stale)
+	}
+	for i, id := range said.numbers {
+		p.say(row, id, said.until[i])
+	}
+}
+
+// visiting hears of places that the machine was led to.
+type visiting program
 
 // Visit implements expr.Visitor.
-func (s *sweep) Visit() bool {
-	p := s.plan
-	n, ns, ok := p.arrive(s.clause)
+func (v *visiting) Visit() bool {
+	p := (*program)(v)
+	c, m := p.asking.clause, &p.machine
+	id, ns, ok := p.arrive(c)
 	if !ok {
-		return !p.machine.Hard
+		return !m.Hard
 	}
-	row := p.machine.At()
-	if ns > p.machine.Now {
-		s.sooner(row, ns)
-	}
-	if s.clause.wake == nil {
-		s.who(n).Set(row)
+	switch row := m.At(); {
+	case c.wake == nil:
+		p.say(row, id, ns)
+	case ns > m.Now:
+		p.sooner(row, ns)
 	}
 	return true
 }
 
-// wholes asks the table of a unit for each row.
-func (s *sweep) wholes(u *unit, lo, hi int) {
-	p := s.plan
-	for row := lo; row < hi; row++ {
-		p.machine.Row(row)
-		n, ok := p.machine.Number(u.whole)
-		if !ok {
-			s.vector.Hard.Set(row - lo)
-			continue
-		}
-		said := &p.sayings[n]
-		if !said.staleAt.IsZero() {
-			s.sooner(row, said.staleAt.UnixNano())
-		}
-		for _, reason := range said.numbers {
-			s.who(reason).Set(row)
-		}
-	}
-}
-
-// collect names the reasons that were found, for each use.
-func (s *sweep) collect() {
-	for i, u := range s.plan.units {
-		for n := range s.plan.reasons {
-			who := s.sets[i][int64(n)]
-			if who == nil {
-				continue
-			}
-			who.Drop(s.bulk.Left)
-			if who.Count() == 0 {
-				continue
-			}
-			for _, use := range u.uses {
-				r := s.plan.reasons[n]
-				r.Policy, r.Rule, r.Mode = use.policy, use.rule, use.mode
-				s.bulk.Reasons = append(s.bulk.Reasons, decision.BulkReason{Reason: r, Who: who})
-			}
-		}
-	}
-}
-
-// stale is when an answer of Bulk's is stale.
-func stale(ns int64) time.Time {
-	if ns == decision.Never {
-		return time.Time{}
-	}
-	return time.Unix(0, ns).UTC()
-}
+// far is an order of instants in which Never comes last.
+func far(ns int64) uint64 { return uint64(ns) + math.MaxInt64 }

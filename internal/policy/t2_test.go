@@ -225,7 +225,7 @@ func TestWhatIsNotNativeIsPlanned(t *testing.T) {
 	e, _, _ := fronted(t, lib, lib.Floor(), p)
 	q := people(5)
 	mustJudge(t, e, q)
-	made, _ := e.planFor(q.Campaign, 0)
+	made, _ := e.standing(q.Campaign, 0)
 	rest, ok := made.rest.(*judge)
 	if !ok || !rest.planned {
 		t.Fatalf("what is not native is judged by %+v", made.rest)

@@ -1,0 +1,265 @@
+package policy
+
+import (
+	"slices"
+	"time"
+
+	"github.com/codb-dev/codb/api/v1alpha1"
+	"github.com/codb-dev/codb/internal/decision"
+	"github.com/codb-dev/codb/internal/expr"
+)
+
+// outcome of a plan for some of the rows that are looked at.
+type bulk struct {
+	decision.Bulk
+	rows    expr.Bits // of the chunk: who is asked about
+	left    []int     // of them, those that OPA must answer for
+	entries []entry   // of Reasons
+	lo, hi  int
+
+	known map[decision.Reason]int // where they are
+	sets  []expr.Bits             // space for those that are no unit's
+	used  int
+	none  expr.Bits
+}
+
+// entry is a reason, and until when it holds.
+type entry struct {
+	told  *told // nil: no unit says it
+	sig   uint64
+	own   bool // the set is no unit's
+	until latest
+}
+
+// bulk is what a plan says of rows that are looked at: those in rows, or all.
+func (p *program) bulk(of *plan, rows expr.Bits, odd []int) *bulk {
+	b := &p.out
+	b.begin(p)
+	for _, u := range of.units {
+		p.ask(u)
+		b.Left.Join(u.says.hard)
+	}
+	for _, row := range odd {
+		b.Left.Set(row)
+	}
+	b.Left.Join(p.much)
+	copy(b.rows, rows)
+	b.Customers = b.rows.Count()
+	for i, w := range b.rows {
+		b.Left[i] &= w
+	}
+	for row := range b.Left.All {
+		b.left = append(b.left, row)
+	}
+	b.stale(of)
+	whole := slices.Equal(rows, p.only)
+	for _, u := range of.units {
+		for _, t := range u.says.reasons {
+			b.reason(t, whole && len(b.left) == 0)
+		}
+	}
+	return b
+}
+
+func (b *bulk) begin(p *program) {
+	if b.rows == nil {
+		b.rows, b.Left, b.StaleAt = expr.NewBits(expr.Chunk), expr.NewBits(expr.Chunk), make([]int64, expr.Chunk)
+		b.known = map[decision.Reason]int{}
+	}
+	b.lo, b.hi = p.lo, p.hi
+	b.left, b.entries, b.Reasons, b.used = b.left[:0], b.entries[:0], b.Reasons[:0], 0
+	clear(b.known)
+	clear(b.Left)
+}
+
+// stale finds out when what units say can change.
+func (b *bulk) stale(of *plan) {
+	always := decision.Never
+	for _, u := range of.units {
+		always = sooner(always, u.says.always)
+	}
+	at := b.StaleAt[b.lo:b.hi]
+	for i := range at {
+		at[i] = always
+	}
+	for _, u := range of.units {
+		for row := range u.says.wakes.All {
+			b.StaleAt[row] = sooner(b.StaleAt[row], u.says.stale[row])
+		}
+	}
+}
+
+// sooner is the earlier of two instants, of which Never is the last.
+func sooner(a, b int64) int64 {
+	if far(b) < far(a) {
+		return b
+	}
+	return a
+}
+
+// reason adds one of a unit's for those who are asked about; shared: that is all
+// who have it.
+func (b *bulk) reason(t *told, shared bool) {
+	who, until := t.who, latest{}
+	if !shared {
+		who = b.set()
+		some := uint64(0)
+		for i, w := range t.who {
+			who[i] = w & b.rows[i] &^ b.Left[i]
+			some |= who[i]
+		}
+		if some == 0 {
+			b.used--
+			return
+		}
+		until = t.latest(who)
+	} else {
+		if t.last.chunk != t.chunk {
+			t.last = t.latest(who)
+			t.last.chunk = t.chunk
+		}
+		until = t.last
+	}
+	for i := range t.as {
+		b.Reasons = append(b.Reasons, decision.BulkReason{Reason: t.as[i], Who: who})
+		b.entries = append(b.entries, entry{told: t, sig: t.sigs[i], own: !shared && len(t.as) == 1, until: until})
+	}
+}
+
+// set lends an empty set for a chunk.
+func (b *bulk) set() expr.Bits {
+	if b.used == len(b.sets) {
+		b.sets = append(b.sets, expr.NewBits(expr.Chunk))
+	}
+	b.used++
+	return b.sets[b.used-1]
+}
+
+// latest is until when a hold holds for some people.
+func (t *told) latest(who expr.Bits) (l latest) {
+	l.ns = decision.Never
+	for i, w := range t.open {
+		l.open = l.open || w&who[i] != 0
+	}
+	for row := range t.ends.All {
+		if who.Has(row) {
+			l.ns = max(l.ns, t.until[row])
+		}
+	}
+	return l
+}
+
+// add is what somebody else says of a row, beside or instead of what units do.
+func (b *bulk) add(row int, a *decision.Answer) {
+	if !a.StaleAt.IsZero() {
+		b.StaleAt[row] = sooner(b.StaleAt[row], a.StaleAt.UnixNano())
+	}
+	if len(b.known) == 0 {
+		for i := range b.Reasons {
+			b.known[b.Reasons[i].Reason] = i
+		}
+	}
+	for _, r := range a.Reasons {
+		until := r.Until
+		r = common(r)
+		i, ok := b.known[r]
+		if !ok {
+			i = len(b.Reasons)
+			b.known[r] = i
+			who := b.set()
+			clear(who)
+			b.Reasons = append(b.Reasons, decision.BulkReason{Reason: r, Who: who})
+			b.entries = append(b.entries, entry{sig: signatureOf(&r), own: true, until: latest{ns: decision.Never}})
+		}
+		if !b.entries[i].own {
+			who := b.set()
+			copy(who, b.Reasons[i].Who)
+			b.Reasons[i].Who, b.entries[i].own = who, true
+		}
+		b.Reasons[i].Who.Set(row)
+		switch l := &b.entries[i].until; {
+		case r.Verdict != v1alpha1.VerdictHold:
+		case until.IsZero():
+			l.open = true
+		default:
+			l.ns = max(l.ns, until.UnixNano())
+		}
+	}
+}
+
+// common is a reason as many people have it: without its end, and where it is a
+// policy's own, without words that may be for one of them.
+func common(r decision.Reason) decision.Reason {
+	r.Until = time.Time{}
+	if r.Rule == OwnRule {
+		r.Message = ""
+	}
+	return r
+}
+
+// done is the sum, when nobody is left.
+func (b *bulk) done() *decision.Bulk {
+	clear(b.Left)
+	for i := range b.Reasons {
+		if l := &b.entries[i].until; l.open || l.ns == decision.Never {
+			b.Reasons[i].Until = time.Time{}
+		} else {
+			b.Reasons[i].Until = time.Unix(0, l.ns).UTC()
+		}
+	}
+	return &b.Bulk
+}
+
+// agrees says whether an answer of somebody else for a row is the same.
+func (b *bulk) agrees(row int, a *decision.Answer) bool {
+	want := inBulk(a)
+	n := 0
+	for i := range b.Reasons {
+		if !b.Reasons[i].Who.Has(row) {
+			continue
+		}
+		n++
+		at := slices.IndexFunc(want, func(r decision.Reason) bool { return common(r) == b.Reasons[i].Reason })
+		if at < 0 {
+			return false
+		}
+		t := b.entries[i].told
+		if t == nil || t.ends == nil {
+			continue
+		}
+		until := time.Time{}
+		if t.ends.Has(row) && !t.open.Has(row) {
+			until = time.Unix(0, t.until[row])
+		}
+		if !want[at].Until.Equal(until) {
+			return false
+		}
+	}
+	return n == len(want) && a.StaleAt.Equal(stale(b.StaleAt[row]))
+}
+
+// stale is when an answer of Bulk's is stale.
+func stale(ns int64) time.Time {
+	if ns == decision.Never {
+		return time.Time{}
+	}
+	return time.Unix(0, ns).UTC()
+}
+
+// inBulk are the reasons of an answer as many people have them, each once.
+func inBulk(a *decision.Answer) (out []decision.Reason) {
+	for _, r := range a.Reasons {
+		until := r.Until
+		r = common(r)
+		at := slices.IndexFunc(out, func(had decision.Reason) bool { return common(had) == r })
+		if at < 0 {
+			r.Until = until
+			out = append(out, r)
+			continue
+		}
+		if had := &out[at]; until.IsZero() || !had.Until.IsZero() && until.After(had.Until) {
+			had.Until = until
+		}
+	}
+	return out
+}
