@@ -150,27 +150,25 @@ func sameAnswer(a, b *decision.Answer) bool {
 
 // nativeMetrics count what is answered by whom.
 type nativeMetrics struct {
-	answers     *prometheus.CounterVec
-	differences prometheus.Counter
+	byPlans, byOPA prometheus.Counter
+	differences    prometheus.Counter
 }
 
 func newNativeMetrics(r prometheus.Registerer) *nativeMetrics {
-	m := &nativeMetrics{
-		answers: promauto.With(r).NewCounterVec(prometheus.CounterOpts{
-			Name: "consent_policy_answers_total", Help: "Customers for whom policies were evaluated, by the engine: native, or opa.",
-		}, []string{"engine"}),
+	answers := promauto.With(r).NewCounterVec(prometheus.CounterOpts{
+		Name: "consent_policy_answers_total", Help: "Customers for whom policies were evaluated, by the engine: native, or opa.",
+	}, []string{"engine"})
+	return &nativeMetrics{
+		byPlans: answers.WithLabelValues("native"), byOPA: answers.WithLabelValues("opa"),
 		differences: promauto.With(r).NewCounter(prometheus.CounterOpts{
 			Name: "consent_policy_differences_total", Help: "Campaigns for which OPA answered differently than the native engine; OPA answers for them since.",
 		}),
 	}
-	m.answers.WithLabelValues("native")
-	m.answers.WithLabelValues("opa")
-	return m
 }
 
 func (m *nativeMetrics) native(native, opa int) {
-	m.answers.WithLabelValues("native").Add(float64(native))
+	m.byPlans.Add(float64(native))
 	m.opa(opa)
 }
 
-func (m *nativeMetrics) opa(n int) { m.answers.WithLabelValues("opa").Add(float64(n)) }
+func (m *nativeMetrics) opa(n int) { m.byOPA.Add(float64(n)) }

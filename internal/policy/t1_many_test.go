@@ -189,23 +189,3 @@ func TestDecisionsAllocateNothing(t *testing.T) {
 		t.Errorf("%v allocations for %d decisions", n, 20*expr.Chunk)
 	}
 }
-
-// BenchmarkSweep measures what one decision costs, the floor and the whole
-// library, confirmations by OPA not counted: one campaign, a hundred that share
-// what they can, and a hundred one after the other.
-func BenchmarkSweep(b *testing.B) {
-	q := people(expr.Chunk)
-	source := newCrowd(q.Subjects, *rows)
-	run := func(name string, campaigns int) {
-		b.Run(name, func(b *testing.B) {
-			c := newConfident(b, source, q.Now, campaignsOf(100)[:campaigns])
-			b.ReportAllocs()
-			for b.Loop() {
-				c.all(b)
-			}
-			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(campaigns)/float64(*rows), "ns/decision")
-		})
-	}
-	run("OneCampaign", 1)
-	run("HundredCampaigns", 100)
-}
