@@ -72,13 +72,11 @@ func (s *Snapshot) Chunk(i int, brand string) decision.Chunk {
 }
 
 // Buckets implements decision.Source.
-func (s *Snapshot) Buckets(i int, c *decision.Campaign, into []int64) []int64 {
-	into = into[:0]
-	in := consent.MarkOf(inPlace(c))
-	for _, m := range s.chunks[i].marks {
-		into = append(into, int64(in.Bucket(m)))
+func (s *Snapshot) Buckets(i, lo, hi int, c *decision.Campaign, into []int64) {
+	in, marks := consent.MarkOf(inPlace(c)), s.chunks[i].marks
+	for row := lo; row < hi; row++ {
+		into[row] = int64(in.Bucket(marks[row]))
 	}
-	return into
 }
 
 // inPlace names a campaign for consent.Bucket.

@@ -18,6 +18,7 @@ import (
 	"github.com/codb-dev/codb/internal/audience"
 	"github.com/codb-dev/codb/internal/consent"
 	"github.com/codb-dev/codb/internal/decision"
+	"github.com/codb-dev/codb/internal/expr"
 	"github.com/codb-dev/codb/internal/feed"
 )
 
@@ -147,7 +148,8 @@ func seen(t testing.TB, s *audience.Snapshot, c *decision.Campaign) world {
 	out := world{}
 	for i := range s.Chunks() {
 		ch := s.Chunk(i, c.Brand)
-		buckets := s.Buckets(i, c, nil)
+		buckets := make([]int64, expr.Chunk)
+		s.Buckets(i, 0, ch.Columns.Rows, c, buckets)
 		for row := range ch.Live.All {
 			subject := s.Subject(i, row, c)
 			if int(buckets[row]) != subject.Person.Bucket {

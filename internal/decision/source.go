@@ -14,9 +14,9 @@ type Source interface {
 	Chunks() int
 	// Chunk of no more than expr.Chunk rows, with regard to a brand.
 	Chunk(i int, brand string) Chunk
-	// Buckets puts those of a chunk's rows with regard to a campaign into a slice,
-	// which it grows as needed and returns.
-	Buckets(i int, c *Campaign, into []int64) []int64
+	// Buckets puts those of a chunk's rows [lo, hi), with regard to a campaign, into
+	// these places of a slice that has some for all rows.
+	Buckets(i, lo, hi int, c *Campaign, into []int64)
 	// Subject in a row that is alive, with regard to a campaign.
 	Subject(chunk, row int, c *Campaign) Subject
 }
@@ -47,8 +47,9 @@ type Sweep struct {
 	// Answer hears once of each campaign and chunk that somebody is asked about
 	// in, from several goroutines at once. The Bulk is about these rows of the
 	// chunk only and nobody is left. The Until of its reasons is the latest of
-	// anybody's who has it, and zero where somebody's is unknown. The Bulk is the
-	// sweeper's again when Answer returns. An error ends the sweep.
+	// anybody's who has it, and zero where somebody's is unknown; StaleAt is void
+	// for other rows. The Bulk is the sweeper's again when Answer returns. An error
+	// ends the sweep.
 	Answer func(campaign, chunk int, b *Bulk) error
 }
 

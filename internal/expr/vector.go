@@ -24,7 +24,8 @@ type Vector struct {
 	codes []codes // by column of ids
 	chunk int     // which one it is
 	pool  []Bits
-	wide  [][]int64
+	told  [4]int64
+	found arrived
 }
 
 // span are the rows of a chunk, or the elements of one array in them.
@@ -191,7 +192,6 @@ func (v *Vector) allOf(at *span, into Bits) {
 // tell tells of the numbers at each place.
 func (v *Vector) tell(at *span, mask Bits, l *Lead) {
 	var room [4][]int64
-	var told [4]int64
 	of := room[:len(l.Numbers)]
 	for i, n := range l.Numbers {
 		of[i] = v.numbers(n, at, mask)
@@ -203,9 +203,9 @@ func (v *Vector) tell(at *span, mask Bits, l *Lead) {
 			row = int(owner[n])
 		}
 		for i := range of {
-			told[i] = of[i][n]
+			v.told[i] = of[i][n]
 		}
-		l.Tell.Tell(row, told[:len(of)])
+		l.Tell.Tell(row, v.told[:len(of)])
 	}
 }
 
@@ -241,9 +241,9 @@ func (a *arrived) Visit() bool {
 }
 
 func (v *Vector) leads(rest []Step) bool {
-	var a arrived
-	v.Machine.Each(rest, &a)
-	return a.yes
+	v.found.yes = false
+	v.Machine.Each(rest, &v.found)
+	return v.found.yes
 }
 
 // place puts the machine at a place of the span, and returns its row in the

@@ -43,6 +43,7 @@ func (p *program) bulk(of *plan, rows expr.Bits, odd []int) *bulk {
 		b.Left.Set(row)
 	}
 	b.Left.Join(p.much)
+	clear(b.rows)
 	copy(b.rows, rows)
 	b.Customers = b.rows.Count()
 	for i, w := range b.rows {
@@ -52,7 +53,7 @@ func (p *program) bulk(of *plan, rows expr.Bits, odd []int) *bulk {
 		b.left = append(b.left, row)
 	}
 	b.stale(of)
-	whole := slices.Equal(rows, p.only)
+	whole := slices.Equal(b.rows, p.only)
 	for _, u := range of.units {
 		for _, t := range u.says.reasons {
 			b.reason(t, whole && len(b.left) == 0)

@@ -191,11 +191,11 @@ func (s *sweeping) native(p *program, pl *plan, at part, rows expr.Bits, c *deci
 	if !pl.ownUnits() {
 		return p.bulk(pl, rows, c.Odd), nil
 	}
-	p.buckets = s.Source.Buckets(at.chunk, &s.Campaigns[at.campaign], p.buckets[:0])
+	s.Source.Buckets(at.chunk, p.lo, p.hi, &s.Campaigns[at.campaign], p.buckets.I64)
+	ints := p.placed.Ints[:0]
 	p.placed = *c.Columns
-	p.placed.Ints = append(p.ints[:0], c.Columns.Ints...)
-	p.ints = p.placed.Ints
-	p.placed.Ints[audience.Fields["customer.bucket"].Column] = &expr.Ints{I64: p.buckets}
+	p.placed.Ints = append(ints, c.Columns.Ints...)
+	p.placed.Ints[audience.Fields["customer.bucket"].Column] = &p.buckets
 	p.machine.Columns = &p.placed
 	defer func() { p.machine.Columns = c.Columns }()
 	p.lookAgain()

@@ -77,9 +77,8 @@ type program struct {
 	// Of a sweep.
 	team    *team
 	room    expr.Bits
-	buckets []int64
+	buckets expr.Ints
 	placed  expr.Columns // with buckets
-	ints    []*expr.Ints
 
 	hardFunc, rowsFunc func(expr.Bits)
 }
@@ -95,7 +94,7 @@ func newProgram(i *Interpreter, opa *sync.Mutex) *program {
 		columns: newColumns(audience.NewColumns()), clock: &clock{}, tables: map[string]*expr.Table{},
 		units: map[string]*unit{}, refusals: map[string]string{}, plans: map[decision.Campaign]*compiled1{},
 	}
-	p.most = math.MaxInt
+	p.most, p.buckets.I64 = math.MaxInt, make([]int64, expr.Chunk)
 	p.room, p.much, p.all, p.less = expr.NewBits(expr.Chunk), expr.NewBits(expr.Chunk), expr.NewBits(expr.Chunk), expr.NewBits(expr.Chunk)
 	p.machine.Columns = &p.columns.Columns.Columns
 	p.machine.Renew()

@@ -210,13 +210,7 @@ func (p *program) told(id int64) *told {
 	u := p.asking.unit
 	t := u.says.byID[id]
 	if t == nil {
-		t = &told{id: id, chunk: -1, who: expr.NewBits(expr.Chunk), open: expr.NewBits(expr.Chunk), last: latest{chunk: -1}}
-		for _, use := range u.uses {
-			r := p.reasons[id]
-			r.Policy, r.Rule, r.Mode = use.policy, use.rule, use.mode
-			t.as, t.sigs = append(t.as, r), append(t.sigs, signatureOf(&r))
-		}
-		u.says.byID[id] = t
+		t = u.newTold(id, p.reasons[id])
 	}
 	if t.chunk != p.chunk || u.own && !u.says.has(t) {
 		t.chunk = p.chunk
@@ -226,6 +220,24 @@ func (p *program) told(id int64) *told {
 		t.last.chunk = -1
 		u.says.reasons = append(u.says.reasons, t)
 	}
+	return t
+}
+
+// newTold is what many people have of a reason. Two that differ in no more than
+// the words of somebody's own Rego are one.
+func (u *unit) newTold(id int64, r decision.Reason) *told {
+	t := &told{id: id, chunk: -1, who: expr.NewBits(expr.Chunk), open: expr.NewBits(expr.Chunk), last: latest{chunk: -1}}
+	for _, use := range u.uses {
+		r.Policy, r.Rule, r.Mode = use.policy, use.rule, use.mode
+		r = common(r)
+		t.as, t.sigs = append(t.as, r), append(t.sigs, signatureOf(&r))
+	}
+	for _, had := range u.says.byID {
+		if had.as[0] == t.as[0] {
+			t = had
+		}
+	}
+	u.says.byID[id] = t
 	return t
 }
 
