@@ -31,6 +31,9 @@ type sweeping struct {
 
 // Sweep implements decision.Sweeper.
 func (e *engine) Sweep(ctx context.Context, of decision.Sweep) error {
+	if _, off := offClock(&decision.Question{Now: of.Now}); off {
+		return decision.Singly{Judge: e}.Sweep(ctx, of)
+	}
 	s := &sweeping{Sweep: &of, engine: e, asked: newAsked(&decision.Question{Now: of.Now}), stands: make([]*standing, len(of.Campaigns))}
 	chunks := len(of.Chunks)
 	if of.Chunks == nil {
@@ -78,7 +81,7 @@ func (s *sweeping) work(ctx context.Context, chunks int) error {
 
 // chunk answers for one, brand by brand.
 func (s *sweeping) chunk(ctx context.Context, p *program, n int) error {
-	t := p.teamOf(s.Campaigns)
+	t := s.teamOf(p)
 	for _, b := range t.brands {
 		c := s.Source.Chunk(n, b.name)
 		p.read(c.Columns, c.Dicts)
@@ -151,7 +154,7 @@ func (s *sweeping) campaign(ctx context.Context, p *program, pl *plan, at part, 
 	}
 	left := len(b.left)
 	ask := b.left
-	if pl != nil {
+	if st.native {
 		ask = st.sampleOf(b, ask)
 	}
 	e.metrics.native(b.Customers-left, left)
@@ -180,7 +183,7 @@ func (s *sweeping) native(p *program, pl *plan, at part, rows expr.Bits, c *deci
 			b, err = nil, errDiffers
 		}
 	}()
-	if !s.stands[at.campaign].native {
+	if pl == nil || !s.stands[at.campaign].native {
 		b = p.bulk(&plan{program: p}, rows, nil)
 		copy(b.Left, b.rows)
 		for row := range b.rows.All {
@@ -242,9 +245,10 @@ type brand struct {
 	plans     []*plan
 }
 
-// teamOf has the plans for campaigns, the same as the last time if these were the
+// teamOf has the plans for the campaigns that have some, the same as the last time if these were the
 // same campaigns.
-func (p *program) teamOf(campaigns []decision.Campaign) *team {
+func (s *sweeping) teamOf(p *program) *team {
+	campaigns := s.Campaigns
 	if p.team != nil && slices.Equal(p.team.campaigns, campaigns) {
 		return p.team
 	}
@@ -256,7 +260,10 @@ func (p *program) teamOf(campaigns []decision.Campaign) *team {
 			at = len(t.brands)
 			t.brands = append(t.brands, &brand{name: c.Brand})
 		}
-		plan, _ := p.plan(c)
+		var plan *plan
+		if s.stands[i].native {
+			plan, _ = p.plan(c)
+		}
 		t.brands[at].campaigns = append(t.brands[at].campaigns, i)
 		t.brands[at].plans = append(t.brands[at].plans, plan)
 	}

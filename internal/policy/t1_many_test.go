@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -9,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/codb-dev/codb/api/v1alpha1"
 	"github.com/codb-dev/codb/internal/audience"
 	"github.com/codb-dev/codb/internal/decision"
 	"github.com/codb-dev/codb/internal/expr"
@@ -190,5 +192,81 @@ func TestDecisionsAllocateNothing(t *testing.T) {
 	c := newConfident(t, newCrowd(q.Subjects, expr.Chunk), q.Now, campaignsOf(20))
 	if n := testing.AllocsPerRun(5, func() { c.all(t) }); n > 0 {
 		t.Errorf("%v allocations for %d decisions", n, 20*expr.Chunk)
+	}
+}
+
+func TestNobodyIsAllowedBeyondTheInstants(t *testing.T) {
+	lib := load(t, policies.FS)
+	e, _, _ := fronted(t, lib, lib.Floor())
+	q := people(5)
+	denied := 0
+	err := e.Sweep(t.Context(), decision.Sweep{
+		Now: time.Date(1, 1, 1, 0, 0, 0, 0, time.UTC), Campaigns: campaignsOf(1), Source: newCrowd(q.Subjects, 5),
+		Answer: func(_, _ int, b *decision.Bulk) error { denied += int(b.Counts().Denied); return nil },
+	})
+	if err != nil || denied != 5 {
+		t.Errorf("%d of 5 are denied, %v", denied, err)
+	}
+}
+
+// What OPA says otherwise counts for nothing that was answered, and from then on
+// OPA is asked alone.
+func TestADifferenceEndsASweep(t *testing.T) {
+	lib := load(t, policies.FS)
+	e, opa, metrics := fronted(t, lib, lib.Floor())
+	opa.lie = func(a *decision.Answer) {
+		a.Reasons = []decision.Reason{{Code: "Other", Verdict: v1alpha1.VerdictDeny}}
+	}
+	q := people(20)
+	h := &heard{answers: map[string]string{}}
+	s := decision.Sweep{Now: q.Now, Campaigns: campaignsOf(1), Source: newCrowd(q.Subjects, 20), Answer: h.answer}
+	if err := e.Sweep(t.Context(), s); !errors.Is(err, errDiffers) {
+		t.Fatalf("Sweep: %v", err)
+	}
+	if n := counted(t, metrics, "consent_policy_differences_total"); n != 1 || !e.Differs() {
+		t.Errorf("%v differences are counted", n)
+	}
+	clear(h.answers)
+	if err := e.Sweep(t.Context(), s); err != nil {
+		t.Fatal(err)
+	}
+	for row := range q.Subjects {
+		if got := h.answers[fmt.Sprint("0 ", row)]; !strings.HasPrefix(got, "Other ") {
+			t.Errorf("customer %d: %s", row, got)
+		}
+	}
+}
+
+// Whom nobody asks about, nobody answers for; and what the plan leaves out,
+// others add.
+func TestASweepOfSomeAsksAboutNoOthers(t *testing.T) {
+	lib := load(t, policies.FS)
+	e, _, _ := fronted(t, lib, append(everyRule(lib), own(general["Every"]))...)
+	q := people(300)
+	some := expr.NewBits(300)
+	some.Set(70)
+	some.Set(250)
+	asked := 0
+	err := e.Sweep(t.Context(), decision.Sweep{
+		Now: q.Now, Campaigns: campaignsOf(2), Source: newCrowd(q.Subjects, 300), Chunks: []int{0},
+		Rows: func(campaign, _ int) expr.Bits {
+			if campaign == 0 {
+				return some
+			}
+			return expr.NewBits(300)
+		},
+		Answer: func(campaign, _ int, b *decision.Bulk) error {
+			asked += 1000*campaign + b.Customers
+			for i := range b.Reasons {
+				b.Reasons[i].Who.Drop(some)
+				if n := b.Reasons[i].Who.Count(); n > 0 {
+					t.Errorf("%d others have %s", n, b.Reasons[i].Code)
+				}
+			}
+			return nil
+		},
+	})
+	if err != nil || asked != 2 {
+		t.Errorf("asked about %d of 2, %v", asked, err)
 	}
 }
