@@ -20,7 +20,7 @@ import (
 
 //go:generate go run ../hack/chart
 
-//go:embed crd namespaces rbac admission sender webhook gate manager policy samples
+//go:embed crd namespaces rbac admission sender webhook gate manager policy samples postgres/consents
 var files embed.FS
 
 // Part is one folder of manifests.
@@ -44,7 +44,10 @@ const (
 	Gate    Part = "gate"
 	Manager Part = "manager"
 	Policy  Part = "policy"
-	Samples Part = "samples"
+	// Consents is what serves consents that are in PostgreSQL; an installation
+	// that keeps them in the apiserver does without.
+	Consents Part = "postgres/consents"
+	Samples  Part = "samples"
 )
 
 // Installation lists the parts that make codb work, without samples.

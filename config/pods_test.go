@@ -57,7 +57,7 @@ func TestKustomizeListsEveryManifest(t *testing.T) {
 func typed[T any](t *testing.T, kind string) map[string]*T {
 	t.Helper()
 	found := map[string]*T{}
-	for _, u := range objects(t, config.Values{}, config.Gate, config.Manager) {
+	for _, u := range objects(t, config.Values{}, config.Gate, config.Manager, config.Consents) {
 		if u.GetKind() != kind {
 			continue
 		}
@@ -85,8 +85,8 @@ func podTemplates(t *testing.T) map[string]corev1.PodTemplateSpec {
 // TestPodsAreConfined goes beyond what the namespace's restricted level demands.
 func TestPodsAreConfined(t *testing.T) {
 	templates := podTemplates(t)
-	if len(templates) != 2 {
-		t.Fatalf("got %d workloads, want the operator and the gate", len(templates))
+	if len(templates) != 3 {
+		t.Fatalf("got %d workloads, want the operator, the gate and the door", len(templates))
 	}
 	classes := typed[schedulingv1.PriorityClass](t, "PriorityClass")
 	for name, pod := range templates {
@@ -183,12 +183,12 @@ func TestNetworkPolicies(t *testing.T) {
 // it, and can't make, list or watch any.
 func TestSecretsByNameOnly(t *testing.T) {
 	var secrets []string
-	for _, u := range objects(t, config.Values{}, config.Gate, config.Manager) {
+	for _, u := range objects(t, config.Values{}, config.Gate, config.Manager, config.Consents) {
 		if u.GetKind() == "Secret" {
 			secrets = append(secrets, u.GetName())
 		}
 	}
-	for _, u := range objects(t, config.Values{}, config.Installation...) {
+	for _, u := range objects(t, config.Values{}, append(slices.Clone(config.Installation), config.Consents)...) {
 		if kind := u.GetKind(); kind != "Role" && kind != "ClusterRole" {
 			continue
 		}

@@ -33,6 +33,6 @@ func root() *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	c.AddCommand(standaloneCommand(), operatorCommand(), gateCommand(), installCommand(), uninstallCommand(), importCommand(), ledgerCommand())
+	c.AddCommand(standaloneCommand(), operatorCommand(), gateCommand(), consentsCommand(), installCommand(), uninstallCommand(), importCommand(), ledgerCommand())
 	return c
 }

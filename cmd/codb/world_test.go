@@ -35,7 +35,7 @@ func TestMain(m *testing.M) {
 // tell runs the tests beside a codb that ends before its apiserver does.
 func tell(m *testing.M) int {
 	var err error
-	if env, err = apiserver.Start(apiserver.Options{Admission: true, Controllers: true}); err != nil {
+	if env, err = apiserver.Start(apiserver.Options{Admission: true, Controllers: true, Aggregation: true}); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}

@@ -9,10 +9,7 @@ import (
 
 	"github.com/go-logr/logr"
 	"k8s.io/apimachinery/pkg/api/equality"
-	"k8s.io/apimachinery/pkg/api/meta"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/clock"
-	"k8s.io/utils/ptr"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -67,7 +64,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	now := r.Clock.Now()
 	before := c.DeepCopy()
 	standing := consent.StandingAt(&c.Spec, now)
-	report(c, standing, now)
+	consent.Report(c, standing, now)
 	if err := r.patchStatus(ctx, before, c); err != nil {
 		return ctrl.Result{}, err
 	}
@@ -77,25 +74,6 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 // isFence tells the object that proves caches current from a person's.
 func isFence(o client.Object) bool {
 	return o.GetName() == v1alpha1.FenceName || o.GetLabels()[v1alpha1.LabelClass] == v1alpha1.ClassFence
-}
-
-func report(c *v1alpha1.CustomerConsent, s consent.Standing, now time.Time) {
-	c.Status.ObservedGeneration = c.Generation
-	c.Status.Summary = s.Summary
-	c.Status.BrandsGiven = ptr.To(s.BrandsGiven())
-	c.Status.Brands = s.Brands
-	c.Status.NextChange = nil
-	if !s.NextChange.IsZero() {
-		c.Status.NextChange = &metav1.Time{Time: s.NextChange}
-	}
-	meta.SetStatusCondition(&c.Status.Conditions, metav1.Condition{
-		Type:               v1alpha1.ConditionReady,
-		Status:             metav1.ConditionTrue,
-		Reason:             v1alpha1.ReasonReady,
-		Message:            "the status speaks of the latest answers",
-		ObservedGeneration: c.Generation,
-		LastTransitionTime: metav1.NewTime(now),
-	})
 }
 
 func (r *Reconciler) patchStatus(ctx context.Context, before, c *v1alpha1.CustomerConsent) error {

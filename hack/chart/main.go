@@ -49,7 +49,7 @@ var kept = []config.Part{config.CRDs, config.Namespaces, config.Admission, confi
 const mutates = `.Capabilities.APIVersions.Has "admissionregistration.k8s.io/v1/MutatingAdmissionPolicy"`
 
 // conditions say when a part is installed at all.
-var conditions = map[config.Part]string{config.Mutation: mutates}
+var conditions = map[config.Part]string{config.Mutation: mutates, config.Consents: consents}
 
 // when says the same of single objects.
 var when = map[string]string{
@@ -58,6 +58,7 @@ var when = map[string]string{
 	"NetworkPolicy default-deny":                ".Values.networkPolicies",
 	"NetworkPolicy codb-operator":               ".Values.networkPolicies",
 	"NetworkPolicy codb-gate":                   ".Values.networkPolicies",
+	"NetworkPolicy codb-consents":               ".Values.networkPolicies",
 
 	"MutatingAdmissionPolicy campaign-permits.consent.codb.dev":        mutates,
 	"MutatingAdmissionPolicyBinding campaign-permits.consent.codb.dev": mutates,
@@ -75,6 +76,9 @@ var values = []value{
 	{"Deployment codb-operator", "spec.template.spec.containers.0.image", ".Values.image.reference | quote"},
 	{"Deployment codb-operator", "spec.template.spec.containers.0.imagePullPolicy", ".Values.image.pullPolicy"},
 	{"Deployment codb-operator", "spec.template.spec.containers.0.resources", "toYaml .Values.operator.resources | nindent 10"},
+	{"Deployment codb-consents", "spec.template.spec.containers.0.image", ".Values.image.reference | quote"},
+	{"Deployment codb-consents", "spec.template.spec.containers.0.imagePullPolicy", ".Values.image.pullPolicy"},
+	{"Deployment codb-consents", "spec.template.spec.volumes.0.secret.secretName", consents + " | quote"},
 	{"PodTemplate codb-run", "template.spec.initContainers.0.image", ".Values.image.reference | quote"},
 	{"PodTemplate codb-run", "template.spec.initContainers.0.imagePullPolicy", ".Values.image.pullPolicy"},
 	{"StatefulSet codb-gate", "spec.template.spec.containers.0.image", ".Values.image.reference | quote"},
@@ -97,7 +101,7 @@ const notice = "# Written by hack/chart from config: change it there.\n"
 // render returns the templates by file name.
 func render() (map[string][]byte, error) {
 	templates := map[string][]byte{}
-	for _, part := range config.Installation {
+	for _, part := range append(slices.Clone(config.Installation), config.Consents) {
 		if part == config.Policy {
 			continue // codb makes the first policy itself
 		}

@@ -21,6 +21,8 @@ const (
 var inPostgreSQL = map[string]string{
 	"  - expression: \"false\"\n    name: elsewhere\n": "  - expression: {{ ne " + consents + " \"\" | quote }}\n    name: elsewhere\n",
 
+	"  - ports:\n    - port: 5432\n      protocol: TCP\n": port,
+
 	// The gate.
 	retention:   only(notLedger, retention),
 	oneGate:     "  replicas: {{ if " + ledger + " }}{{ .Values.gate.replicas }}{{ else }}1{{ end }}\n",

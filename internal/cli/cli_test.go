@@ -15,12 +15,69 @@ import (
 	"github.com/codb-dev/codb/api/v1alpha1"
 	"github.com/codb-dev/codb/internal/cli"
 	"github.com/codb-dev/codb/test/apiserver"
+	"github.com/codb-dev/codb/test/door"
 )
 
 var env *apiserver.Env
 
 func TestMain(m *testing.M) {
-	os.Exit(apiserver.Run(m, apiserver.Options{Admission: true}, func(e *apiserver.Env) { env = e }))
+	os.Exit(apiserver.Run(m, apiserver.Options{Admission: true, Aggregation: true}, func(e *apiserver.Env) { env = e }))
+}
+
+// store is where consents are while a story is told.
+type store struct {
+	name   string // of a customer there
+	client client.Client
+}
+
+// TestVerbs tells every story twice: consents are custom resources at first,
+// and then in PostgreSQL, and nobody who types needs to know.
+func TestVerbs(t *testing.T) {
+	stories := map[string]func(*testing.T, store){
+		"AnswersAreSetShownAndWithdrawn":        answersAreSetShownAndWithdrawn,
+		"ACustomerOptsOutWithoutTheRightToRead": aCustomerOptsOutWithoutTheRightToRead,
+		"TheAnswerIsNo":                         theAnswerIsNo,
+		"WhoWritesAtTheSameTimeLosesNothing":    whoWritesAtTheSameTimeLosesNothing,
+		"ListPages":                             listPages,
+	}
+	tell := func(t *testing.T, s store) {
+		for name, story := range stories {
+			t.Run(name, func(t *testing.T) { story(t, s) })
+		}
+	}
+	t.Run("CustomResources", func(t *testing.T) { tell(t, store{"customerconsent.consent.codb.dev/", env.Client}) })
+	t.Run("PostgreSQL", func(t *testing.T) {
+		_, end, err := door.Open(env)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(end)
+		c, err := door.Client(env.Config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		tell(t, store{"customerconsent.store.consent.codb.dev/", c})
+		t.Run("IsNotPassedOverWhenItIsAway", func(t *testing.T) { isNotPassedOver(t, end) })
+	})
+}
+
+// isNotPassedOver: what is written to custom resources then would count for
+// nothing.
+func isNotPassedOver(t *testing.T, end func()) {
+	end()
+	service := as(t, "service", "system:masters")
+	for {
+		_, errs, code := service.run(t, "withdraw c-1 --all")
+		if code == 0 {
+			t.Fatal("a withdrawal was acknowledged while nobody keeps consents")
+		}
+		if strings.Contains(errs, "ask where consents are kept") {
+			return // the apiserver has noticed, too
+		}
+		if t.Context().Err() != nil {
+			t.Fatal(errs)
+		}
+	}
 }
 
 // noon is when everything in these tests is typed.
@@ -63,11 +120,11 @@ func (w terminal) must(t *testing.T, line string) string {
 
 const mail = " --brand acme --purpose Marketing --channel Email"
 
-func TestAnswersAreSetShownAndWithdrawn(t *testing.T) {
+func answersAreSetShownAndWithdrawn(t *testing.T, s store) {
 	service := as(t, "service", "system:masters")
 	set := service.must(t, "set c-1 --new --status ConsentGiven --captured 2027-02-01T09:00:00Z --confirmed 2027-02-01T09:05:00Z"+
 		" --source Phone --notice 7 --topics Garden,Savings --until 2028-02-01T00:00:00Z --artifact scan:1"+mail)
-	want := `customerconsent.consent.codb.dev/c-1 set
+	want := s.name + `c-1 set
 BRAND   PURPOSE     CHANNEL   TOPICS           STATUS         CAPTURED               NOW     UNTIL
 acme    Marketing   Email     Garden,Savings   ConsentGiven   2027-02-01T09:00:00Z   Given   2028-02-01T00:00:00Z
 `
@@ -79,7 +136,7 @@ acme    Marketing   Email     Garden,Savings   ConsentGiven   2027-02-01T09:00:0
 
 	gone := service.must(t, "withdraw c-1"+mail)
 	for _, part := range []string{
-		"customerconsent.consent.codb.dev/c-1 withdrawn\nacknowledged as revision ",
+		s.name + "c-1 withdrawn\nacknowledged as revision ",
 		"acme    Marketing   Email     Given   Withdrawn\n",
 		"Permits for these are void",
 		"Still given: Marketing of acme by Post.\n",
@@ -88,10 +145,10 @@ acme    Marketing   Email     Garden,Savings   ConsentGiven   2027-02-01T09:00:0
 			t.Errorf("withdraw lacks %q:\n%s", part, gone)
 		}
 	}
-	if again := service.must(t, "withdraw c-1"+mail); again != "customerconsent.consent.codb.dev/c-1 unchanged: it was withdrawn before\n" {
+	if again := service.must(t, "withdraw c-1"+mail); again != s.name+"c-1 unchanged: it was withdrawn before\n" {
 		t.Errorf("withdraw again: %s", again)
 	}
-	c := stored(t, "c-1")
+	c := s.stored(t, "c-1")
 	g := c.Spec.Relationships[0].Grants[0]
 	if g.Status != v1alpha1.ConsentWithdrawn || !g.CaptureDate.Time.Equal(noon) || g.DoubleConsentCaptureDate != nil ||
 		g.EffectiveTo != nil || g.Topics != nil || g.Artifact != "" || g.CaptureSource != "" || g.PrivacyNotice == nil {
@@ -112,17 +169,17 @@ globex   Marketing   Phone     <all>    ConsentRefused     2027-03-01T12:00:00Z 
 	}
 }
 
-func stored(t *testing.T, name string) *v1alpha1.CustomerConsent {
+func (s store) stored(t *testing.T, name string) *v1alpha1.CustomerConsent {
 	t.Helper()
 	c := &v1alpha1.CustomerConsent{}
 	c.Name, c.Namespace = name, v1alpha1.CustomersNamespace
-	if err := env.Client.Get(t.Context(), client.ObjectKeyFromObject(c), c); err != nil {
+	if err := s.client.Get(t.Context(), client.ObjectKeyFromObject(c), c); err != nil {
 		t.Fatal(err)
 	}
 	return c
 }
 
-func TestACustomerOptsOutWithoutTheRightToRead(t *testing.T) {
+func aCustomerOptsOutWithoutTheRightToRead(t *testing.T, s store) {
 	service := as(t, "service", "system:masters")
 	service.must(t, "set c-2 --new --status ConsentGiven"+mail)
 	me := as(t, "codb:customer:c-2", "codb:customers")
@@ -130,7 +187,7 @@ func TestACustomerOptsOutWithoutTheRightToRead(t *testing.T) {
 	if !strings.Contains(out, "acme    Marketing   Email     Given   Withdrawn\n") {
 		t.Errorf("withdraw --all:\n%s", out)
 	}
-	if got := stored(t, "c-2").Spec.OptOut; got == nil || !got.Since.Time.Equal(noon) || got.Source != "PreferenceCentre" {
+	if got := s.stored(t, "c-2").Spec.OptOut; got == nil || !got.Since.Time.Equal(noon) || got.Source != "PreferenceCentre" {
 		t.Errorf("opt-out = %+v", got)
 	}
 	if _, errs, code := as(t, "codb:customer:c-9", "codb:customers").run(t, "withdraw c-2 --all"); code != cli.ExitNo || !strings.Contains(errs, "a customer writes only the consent of their own id") {
@@ -138,10 +195,10 @@ func TestACustomerOptsOutWithoutTheRightToRead(t *testing.T) {
 	}
 }
 
-func TestTheAnswerIsNo(t *testing.T) {
+func theAnswerIsNo(t *testing.T, s store) {
 	service := as(t, "service", "system:masters")
 	service.must(t, "set c-3 --new --status ConsentWithdrawn --captured 2027-02-01T09:00:00Z"+mail)
-	before := stored(t, "c-3").ResourceVersion
+	before := s.stored(t, "c-3").ResourceVersion
 	tests := map[string]struct {
 		line string
 		want string
@@ -174,12 +231,12 @@ func TestTheAnswerIsNo(t *testing.T) {
 			}
 		})
 	}
-	if after := stored(t, "c-3").ResourceVersion; after != before {
+	if after := s.stored(t, "c-3").ResourceVersion; after != before {
 		t.Errorf("revision %s became %s: something was written", before, after)
 	}
 }
 
-func TestWhoWritesAtTheSameTimeLosesNothing(t *testing.T) {
+func whoWritesAtTheSameTimeLosesNothing(t *testing.T, s store) {
 	service := as(t, "service", "system:masters")
 	service.must(t, "set c-4 --new --status ConsentGiven"+mail)
 	var wg sync.WaitGroup
@@ -191,23 +248,23 @@ func TestWhoWritesAtTheSameTimeLosesNothing(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	if got := len(stored(t, "c-4").Spec.Relationships[0].Grants); got != 4 {
+	if got := len(s.stored(t, "c-4").Spec.Relationships[0].Grants); got != 4 {
 		t.Errorf("%d answers are there, want 4", got)
 	}
 }
 
-func TestListPages(t *testing.T) {
+func listPages(t *testing.T, s store) {
 	service := as(t, "service", "system:masters")
 	for _, id := range []string{"l-1", "l-2", "l-3"} {
 		service.must(t, "set "+id+" --new --status ConsentGiven"+mail)
-		c := stored(t, id)
+		c := s.stored(t, id)
 		c.Labels = map[string]string{"team": "list"}
-		if err := env.Client.Update(t.Context(), c); err != nil {
+		if err := s.client.Update(t.Context(), c); err != nil {
 			t.Fatal(err)
 		}
 	}
 	if got, want := service.must(t, "list -l team=list -o name --chunk-size 1"),
-		"customerconsent.consent.codb.dev/l-1\ncustomerconsent.consent.codb.dev/l-2\ncustomerconsent.consent.codb.dev/l-3\n"; got != want {
+		s.name+"l-1\n"+s.name+"l-2\n"+s.name+"l-3\n"; got != want {
 		t.Errorf("list in pages of one:\n%s", got)
 	}
 	out, errs, _ := service.run(t, "list -l team=list --limit 2")
@@ -215,7 +272,7 @@ func TestListPages(t *testing.T) {
 		t.Errorf("list --limit 2:\n%s", out)
 	}
 	_, next, _ := strings.Cut(errs, "There are more: add ")
-	if rest := service.must(t, "list -l team=list -o name "+strings.TrimSpace(next)); rest != "customerconsent.consent.codb.dev/l-3\n" {
+	if rest := service.must(t, "list -l team=list -o name "+strings.TrimSpace(next)); rest != s.name+"l-3\n" {
 		t.Errorf("list %s:\n%s", next, rest)
 	}
 }

@@ -28,6 +28,9 @@ type DatabaseOptions struct {
 	// Refused says why the apiserver would refuse an object as a change of old,
 	// which is nil where there is none. It is required to write.
 	Refused func(object, old *v1alpha1.CustomerConsent) ([]string, error)
+	// NobodyAtHand keeps no consents in memory: only Put, Erase, Now, Page and
+	// History are for use then.
+	NobodyAtHand bool
 	// Clock tells the time. Nil: the system's.
 	Clock func() time.Time
 	// Patience is how long to go on while the database does not answer. Zero: 8 s.
@@ -95,7 +98,7 @@ func OpenDatabase(ctx context.Context, url string, o DatabaseOptions) (*Database
 	d.fence.pass, d.fence.metrics = d.pass, newMetrics(o.Metrics, d.Len, d.Synced)
 	ctx, d.leave = context.WithCancel(context.WithoutCancel(ctx))
 	d.follow.Go(func() {
-		if d.await(ctx, url) {
+		if d.await(ctx, url) && !o.NobodyAtHand {
 			d.db.Follow(ctx, func(ctx context.Context, _ *pgx.Conn) error { return d.pull(ctx) })
 		}
 	})
@@ -163,7 +166,10 @@ func (d *Database) retry(ctx context.Context, do func(context.Context) error) er
 	return d.db.Retry(ctx, do)
 }
 
-const selectHead = `SELECT id, revision FROM codb_consent_store`
+const (
+	selectHead = `SELECT id, revision FROM codb_consent_store`
+	selectPage = `SELECT name, revision, object FROM codb_consents WHERE name > $1 ORDER BY name LIMIT $2`
+)
 
 // identify gives a new store its id.
 func (d *Database) identify(ctx context.Context) error {
@@ -254,7 +260,7 @@ func (d *Database) load(ctx context.Context, head int64) error {
 		d.begun = &head
 	}
 	for {
-		found, err := d.db.Query(ctx, `SELECT name, revision, object FROM codb_consents WHERE name > $1 ORDER BY name LIMIT $2`, d.loaded, pageOf)
+		found, err := d.db.Query(ctx, selectPage, d.loaded, pageOf)
 		if err != nil {
 			return err
 		}
@@ -325,6 +331,7 @@ func (d *Database) apply(c change) {
 	if c.object == nil {
 		d.forget(c.name)
 	} else {
+		c.object.ManagedFields, c.object.Annotations = nil, nil // only who writes looks at them
 		d.set(c.object)
 	}
 }

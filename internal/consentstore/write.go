@@ -83,6 +83,7 @@ func (d *Database) next(c, old *v1alpha1.CustomerConsent) (*v1alpha1.CustomerCon
 	}
 	n := &v1alpha1.CustomerConsent{TypeMeta: metav1.TypeMeta{APIVersion: v1alpha1.SchemeGroupVersion.String(), Kind: "CustomerConsent"}, Spec: *c.Spec.DeepCopy()}
 	n.Name, n.Namespace, n.Labels, n.ResourceVersion = c.Name, d.o.Namespace, maps.Clone(c.Labels), c.ResourceVersion
+	n.Annotations, n.ManagedFields = maps.Clone(c.Annotations), slices.Clone(c.ManagedFields)
 	if old == nil {
 		n.UID, n.Generation = types.UID(uuid.NewString()), 1
 		n.CreationTimestamp = metav1.NewTime(d.o.Clock().UTC().Truncate(time.Second))

@@ -116,12 +116,20 @@ func load(raw []byte) (*Kind, error) {
 // old is not nil, in the apiserver's words. Unknown fields are refused, as by
 // kubectl apply. Defaults are filled into object and old.
 func (k *Kind) Check(object, old Object) []string {
+	unknown, errs := k.judge(object, old)
+	for _, err := range errs {
+		unknown = append(unknown, err.Error())
+	}
+	return unknown
+}
+
+func (k *Kind) judge(object, old Object) (unknown []string, _ field.ErrorList) {
 	track := structuralschema.UnknownFieldPathOptions{TrackUnknownFieldPaths: true}
-	if unknown := pruning.PruneWithOptions(object, k.structural, true, track); len(unknown) > 0 {
-		for i, path := range unknown {
-			unknown[i] = fmt.Sprintf("unknown field %q", path)
-		}
-		return unknown
+	for _, path := range pruning.PruneWithOptions(object, k.structural, true, track) {
+		unknown = append(unknown, fmt.Sprintf("unknown field %q", path))
+	}
+	if len(unknown) > 0 {
+		return unknown, nil
 	}
 	defaulting.Default(object, k.structural)
 	if old != nil {
@@ -132,27 +140,40 @@ func (k *Kind) Check(object, old Object) []string {
 	if !blocks(errs) {
 		errs = append(errs, evaluate(k.rules, k.structural, object, old)...)
 	}
+	return nil, errs
+}
+
+// Refused is Check for Go's types, which have no unknown fields; old may be nil.
+func (k *Kind) Refused(object, old any) ([]string, error) {
+	errs, err := k.Judge(object, old)
 	var messages []string
 	for _, err := range errs {
 		messages = append(messages, err.Error())
 	}
-	return messages
+	return messages, err
 }
 
-// Refused is Check for Go's types; old may be nil.
-func (k *Kind) Refused(object, old any) ([]string, error) {
+// Judge says field by field why the apiserver would refuse an object of a Go
+// type, as a change of old, which may be nil. Defaults are filled into object.
+func (k *Kind) Judge(object, old any) (field.ErrorList, error) {
 	o, err := runtime.DefaultUnstructuredConverter.ToUnstructured(object)
 	if err != nil {
 		return nil, fmt.Errorf("judge an object: %w", err)
 	}
-	if old == nil || reflect.ValueOf(old).IsNil() {
-		return k.Check(o, nil), nil
+	var was Object
+	if old != nil && !reflect.ValueOf(old).IsNil() {
+		if was, err = runtime.DefaultUnstructuredConverter.ToUnstructured(old); err != nil {
+			return nil, fmt.Errorf("judge an object: %w", err)
+		}
 	}
-	was, err := runtime.DefaultUnstructuredConverter.ToUnstructured(old)
-	if err != nil {
+	unknown, errs := k.judge(o, was)
+	if len(unknown) > 0 {
+		return nil, fmt.Errorf("judge an object: the CRD lacks what its Go type has: %s", strings.Join(unknown, "; "))
+	}
+	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(o, object); err != nil {
 		return nil, fmt.Errorf("judge an object: %w", err)
 	}
-	return k.Check(o, was), nil
+	return errs, nil
 }
 
 // blocks says whether an error keeps the apiserver from evaluating rules.

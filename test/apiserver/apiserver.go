@@ -57,6 +57,9 @@ type Options struct {
 	Controllers bool
 	// Workloads runs the controllers of every other kind that makes pods too.
 	Workloads bool
+	// Aggregation lets the apiserver send people to servers behind it, by
+	// APIServices.
+	Aggregation bool
 	// Values go into the manifests.
 	Values config.Values
 	// Flags of kube-apiserver, by name, without dashes.
@@ -75,6 +78,7 @@ type Env struct {
 	values      config.Values
 	environment *envtest.Environment
 	controllers *controllers
+	proxy       string // the folder of what Aggregation needs
 }
 
 // Run starts an Env, hands it to use, runs the tests of m and stops the Env.
@@ -124,6 +128,18 @@ func (e *Env) start(assets string, o Options) error {
 	for name, value := range o.Flags {
 		flags.Set(name, value)
 	}
+	if o.Aggregation {
+		if e.proxy, err = os.MkdirTemp("", "codb-proxy-"); err != nil {
+			return err
+		}
+		more, err := aggregation(e.proxy)
+		if err != nil {
+			return err
+		}
+		for name, value := range more {
+			flags.Set(name, value)
+		}
+	}
 	if e.Config, err = e.environment.Start(); err != nil {
 		return err
 	}
@@ -151,7 +167,11 @@ func (e *Env) start(assets string, o Options) error {
 // Stop ends every process and removes their files.
 func (e *Env) Stop() error {
 	err := e.controllers.stop()
-	return errors.Join(err, e.environment.Stop())
+	err = errors.Join(err, e.environment.Stop())
+	if e.proxy != "" {
+		err = errors.Join(err, os.RemoveAll(e.proxy))
+	}
+	return err
 }
 
 func newScheme() (*runtime.Scheme, error) {
