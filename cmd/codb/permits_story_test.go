@@ -120,6 +120,28 @@ func TestAHoldReachesPermitsThatAreOut(t *testing.T) {
 	}
 }
 
+// The brand's hold stops all of its campaigns, each at its next redemption.
+func TestTheBrandsHoldReachesPermitsThatAreOut(t *testing.T) {
+	w := newWorld(t)
+	id := w.customer(0).Name
+	c := w.campaign("spring", draws)
+	w.becomes(c, v1alpha1.CampaignAllowed, v1alpha1.WorkloadRunning)
+	p := w.podOf("spring")
+	drawn, _ := p.draw(1, "20s")
+	brand := &v1alpha1.Brand{}
+	w.get(client.ObjectKey{Name: c.Spec.Brand}, brand)
+	change(w, brand, func(b *v1alpha1.Brand) { b.Spec.Hold = &v1alpha1.HoldRequest{Reason: "recall"} })
+	var answer struct{ Results []gate.Redeemed }
+	status, _, err := p.ask("redeem", map[string]any{"permits": []string{drawn[id]}}, &answer)
+	if err != nil || status == http.StatusOK && answer.Results[0].State != permit.Refused { // or the Job is suspended by now
+		t.Errorf("redeemed after the hold: %d %+v, %v", status, answer, err)
+	}
+	if status == http.StatusOK && (len(answer.Results[0].Reasons) != 1 || answer.Results[0].Reasons[0].Code != v1alpha1.CodeHoldRequested) {
+		t.Errorf("reasons: %+v", answer.Results[0].Reasons)
+	}
+	w.becomes(c, v1alpha1.CampaignHeld, v1alpha1.WorkloadSuspended)
+}
+
 func TestWhoDrawsNoPermits(t *testing.T) {
 	w := newWorld(t)
 	w.customer(0)
