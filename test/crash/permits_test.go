@@ -157,7 +157,7 @@ func handsOut(t *testing.T, begin func(*testing.T) *plant) {
 	s.progress(0)
 	began, victims := time.Now(), map[string]int{}
 	for n := range kills {
-		fleet.Pause(ctx, time.Second)
+		fleet.Pause(ctx, 500*time.Millisecond)
 		if n%2 == 0 && n/2 < people/4 {
 			s.withdraw(name(n / 2))
 		}
@@ -166,7 +166,7 @@ func handsOut(t *testing.T, begin func(*testing.T) *plant) {
 		v.kill()
 		victims[v.name]++
 		p.revive()
-		if n%5 == 4 && before < people*mostAWeek*3/4 { // else few are left, and none may be
+		if (n%4 == 3 || n == kills-1) && before < people*mostAWeek*3/4 { // else few are left, and none may be
 			s.progress(before)
 		}
 		if t.Failed() {
