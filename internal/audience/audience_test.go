@@ -3,6 +3,7 @@ package audience_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"testing"
@@ -14,6 +15,7 @@ import (
 	"github.com/codb-dev/codb/api/v1alpha1"
 	"github.com/codb-dev/codb/internal/audience"
 	"github.com/codb-dev/codb/internal/decision"
+	"github.com/codb-dev/codb/internal/expr"
 )
 
 var noon = time.Date(2026, 6, 15, 12, 0, 0, 0, time.UTC)
@@ -217,3 +219,50 @@ func TestTheConsentsDigestFollowsTheAudience(t *testing.T) {
 		t.Errorf("a changed consent has the old digest: %+v", other)
 	}
 }
+
+// swept allows everybody, many at once.
+type swept struct{ judge }
+
+func (*swept) Sweep(_ context.Context, s decision.Sweep) error {
+	b := &decision.Bulk{Left: expr.NewBits(expr.Chunk), StaleAt: make([]int64, expr.Chunk)}
+	for i := range b.StaleAt {
+		b.StaleAt[i] = decision.Never
+	}
+	for _, chunk := range s.Chunks {
+		if err := s.Answer(0, chunk, b); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// What an evaluation allocates is for its chunks, and for none of its customers.
+func TestAnEvaluationAllocatesNothingForACustomer(t *testing.T) {
+	const customers = 3 * expr.Chunk
+	records := people{}
+	for i := range customers {
+		records[fmt.Sprint(i)] = customer(1, i%2 == 0)
+	}
+	a := audience.Asked{
+		Key: "k", Now: noon, Judge: &swept{}, Records: frozen{records}, Ledger: still{}, Past: still{}, Table: audience.NewTable(),
+		Audience: &v1alpha1.Audience{Everyone: &v1alpha1.Everyone{}},
+	}
+	look := func() {
+		var e audience.Evaluation
+		if got, err := e.Refresh(t.Context(), a); err != nil || got.Counts.Allowed != customers {
+			t.Fatalf("%+v, %v", got, err)
+		}
+	}
+	if n := testing.AllocsPerRun(5, look); n > customers/100 {
+		t.Errorf("%.0f allocations for %d customers", n, customers)
+	}
+}
+
+// frozen and still are records and a ledger to which nothing happens.
+type frozen struct{ people }
+
+func (frozen) Since(mark uint64) ([]string, uint64, bool) { return nil, 1, mark != 1 }
+
+type still struct{ ledger }
+
+func (still) Since(mark uint64) ([]string, uint64, bool) { return nil, 1, mark != 1 }
