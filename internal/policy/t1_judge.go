@@ -40,7 +40,8 @@ type engine struct {
 	standings map[decision.Campaign]*standing
 	turns     int // of standings: counted where one is given up
 	differs   bool
-	worth     int // see worthwhile
+	worth     int  // see worthwhile
+	alone     bool // nobody confirms what it says: for measuring
 
 	judging, sweeping programs
 }

@@ -154,7 +154,7 @@ func (s *sweeping) campaign(ctx context.Context, p *program, pl *plan, at part, 
 	}
 	left := len(b.left)
 	ask := b.left
-	if st.native {
+	if st.native && !e.alone {
 		ask = st.sampleOf(b, ask)
 	}
 	e.metrics.native(b.Customers-left, left)
