@@ -66,8 +66,8 @@ kueue: ## campaigns in the queues of a real Kueue, built from its module; some m
 	@hack/kueue.sh
 
 .PHONY: bench
-bench: ## measure; docs/benchmarks.md says what and how
-	go test -run '^$$' -bench . -benchmem ./internal/...
+bench: ## measure the engine and write its tables into docs/benchmarks.md; QUICK=1 only tries it, CUSTOMERS=100000000 is another size
+	go -C hack/bench/engine run . -root ../../.. $(if $(QUICK),-quick) $(if $(CUSTOMERS),-customers $(CUSTOMERS))
 
 .PHONY: assets
 assets: ## print the folder with the etcd and kube-apiserver that the tests use

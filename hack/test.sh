@@ -7,6 +7,6 @@ hack/need.sh go gcc
 hack/postgres.sh >/dev/null
 KUBEBUILDER_ASSETS=$(hack/assets.sh)
 export KUBEBUILDER_ASSETS
-for module in hack/cluster hack/image hack/chart/helm hack/alerts hack/mail; do go -C $module test ./...; done
+for module in hack/cluster hack/image hack/chart/helm hack/alerts hack/mail hack/bench/engine; do go -C $module test ./...; done
 go test -run NoFaultOf ./internal/policy
 CGO_ENABLED=1 go test -race -timeout 20m "$@" ./...
