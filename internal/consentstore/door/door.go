@@ -115,17 +115,15 @@ func newServer(ctx context.Context, o Options) (*server.GenericAPIServer, error)
 	if err != nil {
 		return nil, err
 	}
-	rest, err := newStorage(o)
+	customers, err := newStorage(o)
 	if err != nil {
 		return nil, err
 	}
 	group := server.NewDefaultAPIGroupInfo(resource.Group, scheme, runtime.NewParameterCodec(scheme), codecs)
 	group.NegotiatedSerializer = textual{group.NegotiatedSerializer}
-	group.VersionedResourcesStorageMap[v1alpha1.StoreGroupVersion.Version] = map[string]storageOf{resource.Resource: rest}
+	group.VersionedResourcesStorageMap[v1alpha1.StoreGroupVersion.Version] = map[string]rest.Storage{resource.Resource: customers}
 	return g, g.InstallAPIGroup(&group)
 }
-
-type storageOf = rest.Storage
 
 // Start serves until ctx ends.
 func (s *Server) Start(ctx context.Context) error {

@@ -168,7 +168,7 @@ func owners(c *v1alpha1.CustomerConsent) map[string]any {
 	for _, m := range c.ManagedFields {
 		var fields any
 		if m.FieldsV1 != nil {
-			_ = json.Unmarshal(m.FieldsV1.Raw, &fields) // what is none owns nothing
+			_ = json.Unmarshal(m.FieldsV1.GetRawBytes(), &fields) // what is none owns nothing
 		}
 		out[m.Manager+" "+string(m.Operation)+" "+m.APIVersion] = fields
 	}
