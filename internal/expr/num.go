@@ -374,7 +374,7 @@ type Memo struct {
 type remembered struct {
 	value    int64
 	epoch    uint32
-	at       uint32
+	at, row  uint32
 	ok, hard bool
 }
 
@@ -385,11 +385,11 @@ func (k *Memo) Value(m *Machine) (int64, bool) {
 	}
 	at := m.at[k.Depth]
 	r := &k.known[at%Chunk]
-	if r.epoch != m.epoch || r.at != at {
+	if r.epoch != m.epoch || r.at != at || r.row != m.at[0] { // a sweep may ask for rows what is remembered for elements
 		was := m.Hard
 		m.Hard = false
 		v, ok := k.Num.Value(m)
-		*r = remembered{value: v, ok: ok, hard: m.Hard, epoch: m.epoch, at: at}
+		*r = remembered{value: v, ok: ok, hard: m.Hard, epoch: m.epoch, at: at, row: m.at[0]}
 		m.Hard = m.Hard || was
 	}
 	m.Hard = m.Hard || r.hard
