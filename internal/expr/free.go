@@ -71,8 +71,8 @@ func varsOf(n Num) uint8 {
 			on |= varsOf(of)
 		}
 		return on
-	case *Memo:
-		return varsOf(n.Num)
+	case *Memo: // it is remembered by the place of this loop, whatever is
+		return varsOf(n.Num) | 1<<n.Depth
 	case *Func:
 		return varsOf(n.Arg) | varsOfRefs(n.Refs)
 	case *Extreme:

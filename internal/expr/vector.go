@@ -57,6 +57,7 @@ func NewVector(m *Machine) *Vector {
 // are asked about; nil: all.
 func (v *Vector) Rows(lo, hi int, only Bits) {
 	v.chunk++
+	v.Machine.Renew()
 	v.lo, v.n = lo, hi-lo
 	v.root.base, v.root.n = lo, v.n
 	for a, offsets := range v.Machine.Columns.Arrays {
