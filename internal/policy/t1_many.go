@@ -45,13 +45,29 @@ func (e *engine) Sweep(ctx context.Context, of decision.Sweep) error {
 		if err := e.prepare(ctx, s.stands[i], c); err != nil {
 			return fmt.Errorf("prepare policies for a sweep: %w", err)
 		}
-		s.stands[i].begin(chunks * expr.Chunk)
+		s.stands[i].begin(s.customers(i, chunks))
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	for range min(runtime.GOMAXPROCS(0), chunks) {
 		group.Go(func() error { return s.work(ctx, chunks) })
 	}
 	return group.Wait()
+}
+
+// customers is how many a campaign asks about, at most.
+func (s *sweeping) customers(campaign, chunks int) int {
+	if s.Rows == nil || s.Chunks == nil {
+		return chunks * expr.Chunk
+	}
+	n := 0
+	for _, chunk := range s.Chunks {
+		rows := s.Rows(campaign, chunk)
+		if rows == nil {
+			n += expr.Chunk
+		}
+		n += rows.Count()
+	}
+	return n
 }
 
 // work answers for chunks until there is none left.
