@@ -42,6 +42,10 @@ type Checker interface {
 // faster to write.
 const soon = 500 * time.Millisecond
 
+// again is when a policy is tried anew over which a worker was stopped: a busy
+// machine may have been the reason.
+const again = time.Minute
+
 // Reconciler looks at one policy at a time.
 type Reconciler struct {
 	Client client.Client
@@ -71,11 +75,14 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		return ctrl.Result{}, fmt.Errorf("read policy: %w", err)
 	}
 	before := p.DeepCopy()
-	if r.Follow {
-		return ctrl.Result{}, r.follow(ctx, p)
-	}
-
 	report, err := r.Checker.Check(ctx, policy.FromObject(p))
+	var res ctrl.Result
+	if report.Exhausted() {
+		res.RequeueAfter = again
+	}
+	if r.Follow {
+		return res, r.follow(ctx, p, report, err)
+	}
 	if err == nil {
 		err = r.decide(ctx, p, report)
 	}
@@ -89,7 +96,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	if perr == nil {
 		r.announce(ctx, before, p)
 	}
-	return ctrl.Result{}, errors.Join(err, perr)
+	return res, errors.Join(err, perr)
 }
 
 // decide puts the latest revision in force, or leaves the last good one there.
@@ -136,8 +143,7 @@ func (r *Reconciler) decide(ctx context.Context, p *v1alpha1.CampaignPolicy, rep
 }
 
 // follow fills the book by the same rules as decide.
-func (r *Reconciler) follow(ctx context.Context, p *v1alpha1.CampaignPolicy) error {
-	report, err := r.Checker.Check(ctx, policy.FromObject(p))
+func (r *Reconciler) follow(ctx context.Context, p *v1alpha1.CampaignPolicy, report policy.Report, err error) error {
 	if err != nil {
 		return err
 	}

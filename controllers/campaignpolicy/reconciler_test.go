@@ -48,6 +48,7 @@ type world struct {
 	said    *events.FakeRecorder
 	engine  error
 	refuses string // a text that the library does not take any more
+	busy    bool   // workers are stopped for their time
 	race    func() // what somebody else does before the status is written
 	hidden  bool   // the cache does not have revisions yet
 }
@@ -90,6 +91,9 @@ func (w *world) restart() {
 func (w *world) Check(ctx context.Context, p policy.Policy) (policy.Report, error) {
 	if w.engine != nil {
 		return policy.Report{}, w.engine
+	}
+	if w.busy {
+		return policy.Report{Problems: []policy.Problem{{Field: "spec.rego", Code: policy.ProblemExhaustive, Message: "it exceeded its time"}}}, nil
 	}
 	if w.refuses != "" && strings.Contains(p.Rego, w.refuses) {
 		return policy.Report{Problems: []policy.Problem{{Field: "spec.rego", Message: "no longer taken"}}}, nil
@@ -301,6 +305,27 @@ func TestAFailingEngineChangesNothing(t *testing.T) {
 	w.engine = nil
 	if w.looks(); w.inForce() != 2 {
 		t.Errorf("generation %d is in force, want 2", w.inForce())
+	}
+}
+
+// Nothing wakes codb when a machine is no longer busy.
+func TestWhatWasStoppedIsTriedAgain(t *testing.T) {
+	for name, follow := range map[string]bool{"Operator": false, "Gate": true} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.is(says("Never"))
+			w.Follow, w.busy = follow, true
+			if res, err := w.look(); err != nil || res.RequeueAfter != time.Minute {
+				t.Errorf("look: %+v %v, want another in a minute", res, err)
+			}
+			if n := w.inForce(); n > 0 {
+				t.Errorf("generation %d is in force", n)
+			}
+			w.busy = false
+			if w.looks(); w.inForce() != 1 {
+				t.Errorf("generation %d is in force, want 1", w.inForce())
+			}
+		})
 	}
 }
 

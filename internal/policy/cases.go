@@ -31,6 +31,12 @@ type Report struct {
 	NotNative []Refused `json:"notNative,omitempty"`
 }
 
+// Exhausted says that a worker was stopped or died over the policy. Of a machine
+// that is out of memory or time the policy need not be the cause.
+func (r *Report) Exhausted() bool {
+	return slices.ContainsFunc(r.Problems, func(p Problem) bool { return p.Code == ProblemExhaustive })
+}
+
 // TestResult is how one case came out.
 type TestResult struct {
 	Name   string `json:"name"`

@@ -77,22 +77,18 @@ func (p *process) ask(ctx context.Context, patience time.Duration, r *request) (
 }
 
 // converse sends a request and hands each response to hear, until the last one.
-// The worker is killed when the first response takes longer than first or a later
-// one longer than patience, when ctx ends, or when hear returns an error, which is
-// then returned.
+// The worker is killed when it computes longer than first for the first response
+// or longer than patience for a later one, when ctx ends, or when hear returns an
+// error, which is then returned.
 func (p *process) converse(ctx context.Context, first, patience time.Duration, r *request, hear func(*response) error) error {
-	var late sync.Once
-	overdue := false
-	timer := time.AfterFunc(first, func() { late.Do(func() { overdue = true; p.kill() }) })
+	allowed := newBudget(p.cmd.Process.Pid, first, p.kill)
 	away := context.AfterFunc(ctx, p.kill)
 	defer func() {
 		// Killed on the very last stretch: it must not be asked again.
-		if !timer.Stop() || !away() {
+		if inTime := allowed.end(); !inTime || !away() {
 			p.end()
 		}
 	}()
-	// Whoever comes first, the timer or the end, decides about overdue.
-	timedOut := func() bool { late.Do(func() {}); return overdue }
 
 	// Written beside reading: a worker that speaks before it has read all must
 	// not wait for us as we wait for it.
@@ -102,7 +98,7 @@ func (p *process) converse(ctx context.Context, first, patience time.Duration, r
 		var got response
 		err := readFrame(p.out, &got)
 		if err == nil {
-			timer.Reset(patience)
+			allowed.renew(patience)
 			if err = hear(&got); err != nil {
 				p.end()
 				<-sent //nolint:errcheck // cut off by the end
@@ -118,7 +114,7 @@ func (p *process) converse(ctx context.Context, first, patience time.Duration, r
 		switch {
 		case ctx.Err() != nil:
 			return context.Cause(ctx)
-		case timedOut():
+		case !allowed.end():
 			return errTime
 		default:
 			return p.cause(err)
