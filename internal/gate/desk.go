@@ -213,12 +213,12 @@ func (d *Desk) append(ctx context.Context, records []contacts.Record, seen uint6
 // did that began before, it may never have. Consents of which contacts know a
 // later revision are those of a backup, too.
 func (d *Desk) whole(ctx context.Context, c *Case, h Holder) error {
-	if d.outdated(c) {
-		now, err := d.world.Current(ctx, h) // another gate may have been faster
+	if known := d.consentsKnown(); older(c.ConsentRevision, known) {
+		now, err := d.world.Current(ctx, h) // others were faster; it brings what they knew
 		if err != nil {
 			return err
 		}
-		if *c = *now; d.outdated(c) {
+		if *c = *now; older(c.ConsentRevision, known) {
 			return errWentBack
 		}
 	}
@@ -235,11 +235,11 @@ func (d *Desk) whole(ctx context.Context, c *Case, h Holder) error {
 // more.
 var errWentBack = errors.New("the consents are older than those that contacts were decided on: they were restored from a backup, without raising the revision")
 
-// outdated says whether the ledger knows of a later revision of the same store.
-func (d *Desk) outdated(c *Case) bool {
+// consentsKnown is the latest revision that a contact was decided on.
+func (d *Desk) consentsKnown() string {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return older(c.ConsentRevision, d.consents)
+	return d.consents
 }
 
 // older compares revisions of one store; those of two have no order.

@@ -2,10 +2,12 @@ package gate
 
 import (
 	"errors"
+	"fmt"
 	"testing"
 	"time"
 
 	"github.com/codb-dev/codb/internal/contacts"
+	"github.com/codb-dev/codb/internal/decision"
 )
 
 // After the ledger came back from a backup nobody knows who was contacted since:
@@ -38,6 +40,34 @@ func TestARestoredLedgerContactsNobody(t *testing.T) {
 		t.Errorf("a run of before draws again: %v", err)
 	}
 	o.want("drawn afterwards", []string{"c-1", "c-2"}, people(o.draw(after, 10)))
+}
+
+// Others contact people all the time, and each time on later consents than those
+// that are on their way to this one: that is no backup.
+func TestOthersAreAlwaysAhead(t *testing.T) {
+	o := newOffice(t, "c-1", "c-2")
+	held := ids(o.draw(pod(1, "spring"), 1))
+	revision := 100
+	o.town.meanwhile = func() {
+		revision++
+		later := fmt.Sprint("cr-1-", revision)
+		o.town.change(func() { o.town.revision = later })
+		terms := o.town.place(pod(2, "summer")).Terms
+		note := terms.Note(newKey("note"), "c-9", o.town.clock(), []decision.Reason{{Code: "NoGrant"}})
+		if _, err := o.file.Append(t.Context(), []contacts.Record{note}); err != nil {
+			t.Error(err)
+		}
+		if _, err := o.desk.advance(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}
+	o.town.change(func() { o.town.revision = "cr-1-100" })
+	if _, err := o.desk.Redeem(t.Context(), pod(1, "spring"), held); err != nil {
+		t.Errorf("redeemed: %v", err)
+	}
+	if _, err := o.desk.Draw(t.Context(), pod(1, "spring"), 1, 0, nil); err != nil {
+		t.Errorf("drawn: %v", err)
+	}
 }
 
 // An apiserver that was restored from a backup has forgotten withdrawals. Where

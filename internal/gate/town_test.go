@@ -42,6 +42,8 @@ type town struct {
 	began    map[string]time.Time // by campaign
 	suppress bool                 // after any event
 	ahead    map[string][]Rival   // of campaigns
+
+	meanwhile func() // happens while an answer of Current is on its way
 }
 
 func newTown(people ...string) *town {
@@ -87,6 +89,9 @@ func (w *town) reveal() {
 
 func (w *town) Current(_ context.Context, of Holder) (*Case, error) {
 	w.reveal()
+	if w.meanwhile != nil {
+		defer w.meanwhile()
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.problem != nil {
