@@ -29,13 +29,13 @@ type talk struct {
 func (h *house) stream(token string) *talk {
 	h.t.Helper()
 	out, in := io.Pipe()
-	req, err := http.NewRequestWithContext(h.t.Context(), "POST", h.listener.URL()+streamPath, out)
+	req, err := http.NewRequestWithContext(h.t.Context(), http.MethodPost, h.listener.URL()+streamPath, out)
 	if err != nil {
 		h.t.Fatal(err)
 	}
 	req.Header.Set("Authorization", "Bearer "+token)
 	req.Header.Set("Content-Type", streamKind)
-	res, err := h.plain().Do(req)
+	res, err := h.plain().Do(req) //nolint:bodyclose // talk closes it
 	if err != nil || res.StatusCode != http.StatusOK || res.Header.Get("Content-Type") != streamKind {
 		h.t.Fatalf("open a stream: %v, %v", res, err)
 	}
@@ -223,7 +223,7 @@ func TestStreamsThatAreRefused(t *testing.T) {
 	old.Protocols.SetHTTP1(true)
 	old.TLSClientConfig.NextProtos = nil
 	defer old.CloseIdleConnections()
-	req, err := http.NewRequest("POST", h.listener.URL()+streamPath, strings.NewReader("{}\n"))
+	req, err := http.NewRequest(http.MethodPost, h.listener.URL()+streamPath, strings.NewReader("{}\n"))
 	if err != nil {
 		t.Fatal(err)
 	}

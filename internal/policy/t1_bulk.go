@@ -20,7 +20,6 @@ type bulk struct {
 	known map[decision.Reason]int // where they are
 	sets  []expr.Bits             // space for those that are no unit's
 	used  int
-	none  expr.Bits
 }
 
 // entry is a reason, and until when it holds.
@@ -101,7 +100,8 @@ func sooner(a, b int64) int64 {
 // reason adds one of a unit's for those who are asked about; shared: that is all
 // who have it.
 func (b *bulk) reason(t *told, shared bool) {
-	who, until := t.who, latest{}
+	who := t.who
+	var until latest
 	if !shared {
 		who = b.set()
 		some := uint64(0)

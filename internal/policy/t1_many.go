@@ -24,7 +24,6 @@ type sweeping struct {
 	*decision.Sweep
 	engine *engine
 	asked  *asked
-	turns  int
 	stands []*standing
 	next   atomic.Int64
 }
