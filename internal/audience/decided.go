@@ -25,14 +25,6 @@ type decided struct {
 	counts v1alpha1.Counts // that are in the sum
 }
 
-// having is who has a reason, and until when the last of them.
-type having struct {
-	reason decision.Reason
-	rows   expr.Bits
-	end    decision.Ending
-	n      int64 // that are in the sum
-}
-
 // look is one look at the chunks of a snapshot.
 type look struct {
 	e      *Evaluation
@@ -44,7 +36,7 @@ type look struct {
 }
 
 // look finds whom to ask about: those who are new or changed, and of a chunk
-// where an answer is stale, or may have been the last to hold, everybody.
+// where an answer is stale, everybody.
 func (e *Evaluation) look(a *Asked, was *Snapshot, anew bool) *look {
 	l := &look{e: e, a: a, was: was, rows: map[int]expr.Bits{}}
 	s := e.snapshot
@@ -59,7 +51,7 @@ func (e *Evaluation) look(a *Asked, was *Snapshot, anew bool) *look {
 	}
 	for i := range e.chunks {
 		d := &e.chunks[i]
-		all := d.staleAt == torn || d.staleAt != decision.Never && a.Now.UnixNano() >= d.staleAt
+		all := d.staleAt != decision.Never && a.Now.UnixNano() >= d.staleAt
 		if d.serial != s.chunks[i].serial || !unchanged(d.live, s.live[i]) || all {
 			l.choose(i, all)
 		}
@@ -74,9 +66,6 @@ func (e *Evaluation) forget() {
 	}
 	e.sum, e.apart = decision.Tally{}, contacted{gone: e.apart.gone}
 }
-
-// torn is the staleAt of a chunk that has to be asked about as a whole.
-const torn = decision.Never + 1
 
 func unchanged(a, b expr.Bits) bool {
 	return len(a) == len(b) && (len(a) == 0 || &a[0] == &b[0])
@@ -101,9 +90,7 @@ func (l *look) bury(i int) {
 		return
 	}
 	if overlap(dead, d.in) {
-		if d.clear(dead) {
-			d.staleAt = torn
-		}
+		l.e.clear(d, dead)
 		l.e.count(d)
 	}
 }
@@ -121,20 +108,16 @@ func (l *look) forget(i int, dead expr.Bits) {
 	}
 }
 
-// clear takes rows out; it says whether one of them may have been the last to be
-// held for a reason.
-func (d *decided) clear(rows expr.Bits) (last bool) {
+// clear takes rows out.
+func (e *Evaluation) clear(d *decided, rows expr.Bits) {
 	for _, b := range []expr.Bits{d.in, d.denied, d.held, d.others} {
 		b.Drop(rows[:min(len(rows), len(b))])
 	}
 	for i := range d.who {
-		w := &d.who[i]
-		if overlap(rows, w.rows) {
-			last = last || w.reason.Verdict == v1alpha1.VerdictHold
-			w.rows.Drop(rows)
+		if w := &d.who[i]; overlap(rows, w.rows) {
+			e.release(w, rows)
 		}
 	}
-	return last
 }
 
 func overlap(a, b expr.Bits) bool {
@@ -189,6 +172,9 @@ func (d *decided) grow(words int) {
 	grow(&d.others)
 	for i := range d.who {
 		grow(&d.who[i].rows)
+		if d.who[i].last != nil {
+			grow(&d.who[i].last)
+		}
 	}
 }
 
@@ -219,11 +205,7 @@ func (l *look) answer(chunk int, b *decision.Bulk) {
 		r := &b.Reasons[i]
 		w := d.having(&r.Reason)
 		join(w.rows, r.Who)
-		if r.Until.IsZero() {
-			w.end.Open = true
-		} else if r.Until.After(w.end.Until) {
-			w.end.Until = r.Until
-		}
+		w.until(r)
 		if r.Mode != v1alpha1.ModeAudit && r.Verdict != v1alpha1.VerdictHold && r.Code != v1alpha1.CodeHeldOut {
 			join(d.others, r.Who)
 		}
@@ -246,6 +228,9 @@ func (d *decided) having(r *decision.Reason) *having {
 	}
 	w := having{reason: *r, rows: make(expr.Bits, len(d.in))}
 	w.reason.Until, w.reason.Message = time.Time{}, ""
+	if r.Verdict == v1alpha1.VerdictHold {
+		w.last = make(expr.Bits, len(d.in))
+	}
 	d.who = append(d.who, w)
 	return &d.who[len(d.who)-1]
 }
@@ -277,18 +262,4 @@ func (e *Evaluation) reset(d *decided) {
 		e.recount = e.recount || w.reason.Verdict == v1alpha1.VerdictHold
 	}
 	*d = decided{staleAt: decision.Never}
-}
-
-// recounted sums up anew.
-func (e *Evaluation) recounted() {
-	e.sum, e.recount = decision.Tally{}, false
-	for i := range e.chunks {
-		d := &e.chunks[i]
-		e.sum.Many(d.counts, 1)
-		for j := range d.who {
-			if w := &d.who[j]; w.n > 0 {
-				e.sum.Reason(&w.reason, w.n, w.end)
-			}
-		}
-	}
 }

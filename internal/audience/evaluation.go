@@ -124,14 +124,14 @@ func (e *Evaluation) Refresh(ctx context.Context, a Asked) (*decision.Tally, err
 	e.runs = a.Runs
 	err := l.ask(ctx)
 	if err == nil {
+		err = l.ends(ctx)
+	}
+	if err == nil {
 		err = e.apart.ask(ctx, &a, s, e.chosen)
 	}
 	if err != nil {
 		*e = Evaluation{since: e.since}
 		return nil, err
-	}
-	if e.recount {
-		e.recounted()
 	}
 	first := decision.Never
 	for i := range e.chunks {

@@ -16,6 +16,7 @@ import (
 	"github.com/codb-dev/codb/internal/audience"
 	"github.com/codb-dev/codb/internal/consent"
 	"github.com/codb-dev/codb/internal/decision"
+	"github.com/codb-dev/codb/internal/expr"
 	"github.com/codb-dev/codb/internal/feed"
 )
 
@@ -287,5 +288,86 @@ func BenchmarkOneChangeOf(b *testing.B) {
 				look()
 			}
 		})
+	}
+}
+
+// counting counts who is asked about.
+type counting struct {
+	rules
+	asked int
+}
+
+func (c *counting) Judge(ctx context.Context, q decision.Question) ([]decision.Answer, error) {
+	c.asked += len(q.Subjects)
+	return c.rules.Judge(ctx, q)
+}
+
+// One changed consent of somebody who is held asks about nobody else, unless
+// nobody else is known to be held as long, in any chunk.
+func TestOneChangeOfSomebodyHeldAsksAboutOne(t *testing.T) {
+	const customers, paused = 3 * expr.Chunk, 300 // every tenth of the first 3,000, all in one chunk; two more in the next
+	s := &store{Log: feed.Log{Keep: 1000}, records: map[string]audience.Record{}}
+	p := &past{Log: feed.Log{Keep: 1000}, contacts: map[string]uint64{}}
+	until := func(hours int) *v1alpha1.CustomerConsent {
+		c := &v1alpha1.CustomerConsent{}
+		c.Spec.Pause = &v1alpha1.Pause{From: metav1.NewTime(noon), Until: metav1.NewTime(noon.Add(time.Duration(hours) * time.Hour))}
+		return c
+	}
+	name := func(i int) string { return fmt.Sprintf("c-%05d", i) }
+	for i := range customers {
+		s.put(name(i), &v1alpha1.CustomerConsent{})
+	}
+	for i := range paused {
+		s.put(name(10*i), until(1+i))
+	}
+	s.put(name(5000), until(paused))
+	s.put(name(5001), until(paused+5))
+	judge := &counting{}
+	a := audience.Asked{
+		Key: "k", Now: noon, Judge: judge, Table: audience.NewTable(), Records: s, Past: whole{p}, Ledger: p, Audience: &v1alpha1.Audience{Everyone: &v1alpha1.Everyone{}},
+	}
+	var kept audience.Evaluation
+	changed := func(id int, c *v1alpha1.CustomerConsent) (asked, hours int) {
+		t.Helper()
+		if c != nil {
+			s.put(name(id), c)
+		}
+		judge.asked = 0
+		tally, err := kept.Refresh(t.Context(), a)
+		if err != nil {
+			t.Fatal(err)
+		}
+		asked = judge.asked
+		if diff := cmp.Diff(anew(t, &a).Reasons(), tally.Reasons()); diff != "" {
+			t.Fatalf("reasons (-anew +kept):\n%s", diff)
+		}
+		return asked, int(tally.Reasons()[0].Until.Sub(noon).Hours())
+	}
+	if asked, hours := changed(0, nil); asked != customers || hours != paused+5 {
+		t.Fatalf("first: asked about %d, held for %d hours", asked, hours)
+	}
+	free := &v1alpha1.CustomerConsent{}
+	for _, c := range []struct {
+		what        string
+		id          int
+		to          *v1alpha1.CustomerConsent
+		most, hours int
+	}{
+		{"one of many who are held", 1000, free, 1, paused + 5},
+		{"the last of a chunk, while another's last is later", 2990, free, 1, paused + 5},
+		{"the last but one of all, of the chunk with the last", 5000, free, 1, paused + 5},
+		{"the last of all, of whose chunk nobody else is held", 5001, free, 1 + paused, paused - 1},
+		{"the last of all, again", 2980, free, 1 + paused, paused - 2},
+		{"a later end for somebody", 2960, until(2 * paused), 1, 2 * paused},
+		{"as late an end for somebody else", 7000, until(2 * paused), 1, 2 * paused},
+		{"one of two who are held the longest", 2960, free, 1, 2 * paused},
+	} {
+		asked, hours := changed(c.id, c.to)
+		if asked < 1 || asked > c.most {
+			t.Errorf("%s: asked about %d, want at most %d", c.what, asked, c.most)
+		}
+		if hours != c.hours {
+			t.Errorf("%s: held for %d hours, want %d", c.what, hours, c.hours)
+		}
 	}
 }

@@ -1,6 +1,8 @@
 package decision
 
 import (
+	"time"
+
 	"github.com/codb-dev/codb/api/v1alpha1"
 	"github.com/codb-dev/codb/internal/expr"
 )
@@ -25,6 +27,20 @@ const Never = int64(-1 << 63)
 type BulkReason struct {
 	Reason
 	Who expr.Bits
+	// Last are those who are held until Until, or nobody knows until when where
+	// that is zero. It is void for other verdicts.
+	Last expr.Bits
+}
+
+// until is when a reason that a row has ends.
+func (r *BulkReason) until(row int, end time.Time) {
+	if !r.Until.IsZero() && (end.IsZero() || end.After(r.Until)) {
+		r.Until = end
+		clear(r.Last)
+	}
+	if end.Equal(r.Until) {
+		r.Last.Set(row)
+	}
 }
 
 // Verdicts are those who are denied and those who are held; others are allowed.

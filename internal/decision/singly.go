@@ -82,13 +82,8 @@ func (b *Bulk) add(row int, a *Answer) {
 		b.StaleAt[row] = a.StaleAt.UnixNano()
 	}
 	for _, r := range a.Reasons {
-		until := r.Until
 		who := b.reason(r)
-		switch {
-		case who.Until.IsZero(): // unknown for somebody
-		case until.IsZero(), until.After(who.Until):
-			who.Until = until
-		}
+		who.until(row, r.Until)
 		who.Who.Set(row)
 	}
 }
@@ -103,7 +98,7 @@ func (b *Bulk) reason(r Reason) *BulkReason {
 		}
 	}
 	r.Until = until
-	b.Reasons = append(b.Reasons, BulkReason{Reason: r, Who: b.none()})
+	b.Reasons = append(b.Reasons, BulkReason{Reason: r, Who: b.none(), Last: b.none()})
 	return &b.Reasons[len(b.Reasons)-1]
 }
 

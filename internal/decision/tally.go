@@ -134,6 +134,11 @@ type Ending struct {
 	Open  bool      // somebody's is not known
 }
 
+// Before says whether one comes before another; what nobody knows comes last.
+func (e Ending) Before(other Ending) bool {
+	return !e.Open && (other.Open || e.Until.Before(other.Until))
+}
+
 // Many counts so many customers more, or less, of whom all that is known is what
 // follows for them.
 func (t *Tally) Many(people v1alpha1.Counts, sign int64) {
@@ -155,6 +160,12 @@ func (t *Tally) Reason(r *Reason, n int64, end Ending) {
 	if t.reasons[keyOf(r)].customers == 0 {
 		delete(t.reasons, keyOf(r))
 	}
+}
+
+// Ends says whether that is until when the last of those who have a reason do.
+func (t *Tally) Ends(r *Reason, end Ending) bool {
+	s := t.reasons[keyOf(r)]
+	return s != nil && s.open == end.Open && (s.open || s.until.Equal(end.Until))
 }
 
 func (t *Tally) sum(k reasonKey) *reasonSum {

@@ -26,8 +26,9 @@ type bulk struct {
 type entry struct {
 	told  *told // nil: no unit says it
 	sig   uint64
-	own   bool // the set is no unit's
+	own   bool // the sets are no unit's
 	until latest
+	last  expr.Bits // those whom until is of
 }
 
 // bulk is what a plan says of rows that are looked at: those in rows, or all.
@@ -100,8 +101,8 @@ func sooner(a, b int64) int64 {
 // reason adds one of a unit's for those who are asked about; shared: that is all
 // who have it.
 func (b *bulk) reason(t *told, shared bool) {
-	who := t.who
-	var until latest
+	who, until, last := t.who, latest{ns: decision.Never}, t.lasts
+	hold := t.as[0].Verdict == v1alpha1.VerdictHold
 	if !shared {
 		who = b.set()
 		some := uint64(0)
@@ -113,17 +114,20 @@ func (b *bulk) reason(t *told, shared bool) {
 			b.used--
 			return
 		}
-		until = t.latest(who)
-	} else {
+		if hold {
+			last = b.set()
+			until = t.latest(who, last)
+		}
+	} else if hold {
 		if t.last.chunk != t.chunk {
-			t.last = t.latest(who)
+			t.last = t.latest(who, last)
 			t.last.chunk = t.chunk
 		}
 		until = t.last
 	}
 	for i := range t.as {
 		b.Reasons = append(b.Reasons, decision.BulkReason{Reason: t.as[i], Who: who})
-		b.entries = append(b.entries, entry{told: t, sig: t.sigs[i], own: !shared && len(t.as) == 1, until: until})
+		b.entries = append(b.entries, entry{told: t, sig: t.sigs[i], own: !shared && len(t.as) == 1, until: until, last: last})
 	}
 }
 
@@ -136,15 +140,24 @@ func (b *bulk) set() expr.Bits {
 	return b.sets[b.used-1]
 }
 
-// latest is until when a hold holds for some people.
-func (t *told) latest(who expr.Bits) (l latest) {
+// latest is until when a hold holds for some people, and for whom the longest.
+func (t *told) latest(who, last expr.Bits) (l latest) {
 	l.ns = decision.Never
 	for i, w := range t.open {
-		l.open = l.open || w&who[i] != 0
+		last[i] = w & who[i]
+		l.open = l.open || last[i] != 0
 	}
 	for row := range t.ends.All {
 		if who.Has(row) {
 			l.ns = max(l.ns, t.until[row])
+		}
+	}
+	if l.open {
+		return l
+	}
+	for row := range t.ends.All {
+		if t.until[row] == l.ns && who.Has(row) {
+			last.Set(row)
 		}
 	}
 	return l
@@ -167,25 +180,39 @@ func (b *bulk) add(row int, a *decision.Answer) {
 		if !ok {
 			i = len(b.Reasons)
 			b.known[r] = i
-			who := b.set()
+			who, last := b.set(), b.set()
 			clear(who)
+			clear(last)
 			b.Reasons = append(b.Reasons, decision.BulkReason{Reason: r, Who: who})
-			b.entries = append(b.entries, entry{sig: signatureOf(&r), own: true, until: latest{ns: decision.Never}})
+			b.entries = append(b.entries, entry{sig: signatureOf(&r), own: true, until: latest{ns: decision.Never}, last: last})
 		}
-		if !b.entries[i].own {
-			who := b.set()
+		e := &b.entries[i]
+		if !e.own {
+			who, last := b.set(), b.set()
 			copy(who, b.Reasons[i].Who)
-			b.Reasons[i].Who, b.entries[i].own = who, true
+			copy(last, e.last)
+			b.Reasons[i].Who, e.last, e.own = who, last, true
 		}
 		b.Reasons[i].Who.Set(row)
-		switch l := &b.entries[i].until; {
-		case r.Verdict != v1alpha1.VerdictHold:
-		case until.IsZero():
-			l.open = true
-		default:
-			l.ns = max(l.ns, until.UnixNano())
+		if r.Verdict == v1alpha1.VerdictHold {
+			e.ends(row, until)
 		}
 	}
+}
+
+// ends says until when somebody is held.
+func (e *entry) ends(row int, until time.Time) {
+	l := &e.until
+	switch open := until.IsZero(); {
+	case open && !l.open, !open && !l.open && until.UnixNano() > l.ns:
+		clear(e.last)
+		if l.open = open; !open {
+			l.ns = until.UnixNano()
+		}
+	case open != l.open, !open && until.UnixNano() < l.ns:
+		return
+	}
+	e.last.Set(row)
 }
 
 // common is a reason as many people have it: without its end, and where it is a
@@ -202,6 +229,7 @@ func common(r decision.Reason) decision.Reason {
 func (b *bulk) done() *decision.Bulk {
 	clear(b.Left)
 	for i := range b.Reasons {
+		b.Reasons[i].Last = b.entries[i].last
 		if l := &b.entries[i].until; l.open || l.ns == decision.Never {
 			b.Reasons[i].Until = time.Time{}
 		} else {

@@ -29,9 +29,10 @@ type told struct {
 	ends  expr.Bits // who has an until
 	open  expr.Bits // who has none as well
 
-	as   []decision.Reason // for each use
-	sigs []uint64          // of these
-	last latest            // of all who have it
+	as    []decision.Reason // for each use
+	sigs  []uint64          // of these
+	last  latest            // of all who have it; those whom it is of are lasts
+	lasts expr.Bits
 }
 
 // latest is until when a reason holds for some people.
@@ -231,6 +232,9 @@ func (u *unit) newTold(id int64, r decision.Reason) *told {
 		r.Policy, r.Rule, r.Mode = use.policy, use.rule, use.mode
 		r = common(r)
 		t.as, t.sigs = append(t.as, r), append(t.sigs, signatureOf(&r))
+	}
+	if r.Verdict == v1alpha1.VerdictHold {
+		t.lasts = expr.NewBits(expr.Chunk)
 	}
 	for _, had := range u.says.byID {
 		if had.as[0] == t.as[0] {
