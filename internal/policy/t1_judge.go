@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/codb-dev/codb/api/v1alpha1"
 	"github.com/codb-dev/codb/internal/decision"
@@ -44,6 +45,7 @@ type engine struct {
 	alone     bool // nobody confirms what it says: for measuring
 
 	judging, sweeping programs
+	last              atomic.Pointer[asked] // of a sweep
 }
 
 // standing is what an engine knows of one campaign.

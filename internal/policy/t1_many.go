@@ -7,6 +7,8 @@ import (
 	"runtime"
 	"slices"
 	"sync/atomic"
+	"time"
+	"weak"
 
 	"golang.org/x/sync/errgroup"
 
@@ -33,7 +35,7 @@ func (e *engine) Sweep(ctx context.Context, of decision.Sweep) error {
 	if _, off := offClock(&decision.Question{Now: of.Now}); off {
 		return decision.Singly{Judge: e}.Sweep(ctx, of)
 	}
-	s := &sweeping{Sweep: &of, engine: e, asked: newAsked(&decision.Question{Now: of.Now}), stands: make([]*standing, len(of.Campaigns))}
+	s := &sweeping{Sweep: &of, engine: e, asked: e.askedAt(of.Now), stands: make([]*standing, len(of.Campaigns))}
 	chunks := len(of.Chunks)
 	if of.Chunks == nil {
 		chunks = of.Source.Chunks()
@@ -46,11 +48,25 @@ func (e *engine) Sweep(ctx context.Context, of decision.Sweep) error {
 		}
 		s.stands[i].begin(s.customers(i, chunks))
 	}
+	if chunks == 1 {
+		return s.work(ctx, chunks)
+	}
 	group, ctx := errgroup.WithContext(ctx)
 	for range min(runtime.GOMAXPROCS(0), chunks) {
 		group.Go(func() error { return s.work(ctx, chunks) })
 	}
 	return group.Wait()
+}
+
+// askedAt is the instant as policies see it, the same for all who ask at it one
+// after the other.
+func (e *engine) askedAt(now time.Time) *asked {
+	if last := e.last.Load(); last != nil && last.now.Equal(now) {
+		return last
+	}
+	a := newAsked(&decision.Question{Now: now})
+	e.last.Store(a)
+	return a
 }
 
 // customers is how many a campaign asks about, at most.
@@ -99,7 +115,6 @@ func (s *sweeping) chunk(ctx context.Context, p *program, n int) error {
 	t := s.teamOf(p)
 	for _, b := range t.brands {
 		c := s.Source.Chunk(n, b.name)
-		p.read(c.Columns, c.Dicts)
 		if !s.look(p, b, n, &c) {
 			continue
 		}
@@ -147,8 +162,44 @@ func (s *sweeping) look(p *program, b *brand, n int, c *decision.Chunk) bool {
 	if lo == hi {
 		return false
 	}
-	p.look(lo<<6, min(hi<<6, c.Columns.Rows), all)
+	s.see(p, seen{chunk: n, brand: b.name, lo: lo << 6, hi: min(hi<<6, c.Columns.Rows), rows: all}, c)
 	return true
+}
+
+// seen is what a program has looked at for a sweep: what its units say of that
+// stays true for other campaigns that ask about the same.
+type seen struct {
+	source     weak.Pointer[audience.Snapshot]
+	chunk      int
+	brand      string
+	ns         int64
+	most       int
+	lo, hi     int
+	rows, kept expr.Bits // kept: the space for rows
+}
+
+func (s *seen) same(o *seen) bool {
+	return s.source == o.source && s.source != (weak.Pointer[audience.Snapshot]{}) && s.chunk == o.chunk && s.brand == o.brand &&
+		s.ns == o.ns && s.most == o.most && s.lo == o.lo && s.hi == o.hi && slices.Equal(s.rows, o.rows)
+}
+
+// see has the program look at rows, unless that is what it looked at for the
+// campaign before: a change is asked about by one campaign after the other.
+func (s *sweeping) see(p *program, is seen, c *decision.Chunk) {
+	if snapshot, ok := s.Source.(*audience.Snapshot); ok {
+		is.source = weak.Make(snapshot)
+	}
+	is.ns, is.most = s.asked.ns, p.most
+	if p.seen.same(&is) {
+		return
+	}
+	kept := p.seen.kept[:0]
+	p.seen = seen{}
+	p.read(c.Columns, c.Dicts)
+	p.look(is.lo, is.hi, is.rows)
+	is.kept = append(kept, is.rows...)
+	is.rows = is.kept
+	p.seen = is
 }
 
 // part is a campaign, by its number, and a chunk.

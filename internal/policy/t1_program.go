@@ -76,6 +76,7 @@ type program struct {
 
 	// Of a sweep.
 	team    *team
+	seen    seen
 	room    expr.Bits
 	buckets expr.Ints
 	placed  expr.Columns // with buckets
@@ -227,7 +228,7 @@ func (p *program) at(a *asked) {
 	if p.clock.asked != nil && p.clock.asked.ns == a.ns {
 		return
 	}
-	p.clock.asked = a
+	p.clock.asked, p.seen = a, seen{}
 	p.machine.Now = a.ns
 	p.machine.Renew()
 	full := len(p.sayings) > maxSayings

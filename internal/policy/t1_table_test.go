@@ -163,6 +163,37 @@ func TestResidentColumnsAreAnsweredLikeOPA(t *testing.T) {
 	}
 }
 
+// Campaigns that hear of a change one after the other have what regards none of
+// them found out once.
+func TestOneChangeIsLookedAtOnceForManyCampaigns(t *testing.T) {
+	lib := load(t, policies.FS)
+	e, _, _ := fronted(t, lib, everyRule(lib)...)
+	b := newBank(t, 100)
+	kept := make([]audience.Evaluation, 4)
+	look := func() (looked int) {
+		before := map[*program]int{}
+		for _, p := range e.sweeping.idle {
+			before[p] = p.chunk
+		}
+		for i := range kept {
+			if _, err := kept[i].Refresh(t.Context(), b.asked(i, june, e)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, p := range e.sweeping.idle {
+			looked += p.chunk - before[p]
+		}
+		return looked
+	}
+	look()
+	c := b.records[b.names[0]].Consent.DeepCopy()
+	c.Spec.OptOut = &v1alpha1.OptOut{Since: metav1.NewTime(june.Add(-time.Hour))}
+	b.put(c)
+	if looked := look(); looked != 1 {
+		t.Errorf("%d looks at the columns for one change, want 1", looked)
+	}
+}
+
 // BenchmarkTable measures columns that stay in memory, for -rows customers: what
 // they take, filling them, a campaign's first evaluation, and one changed consent
 // until 100 campaigns know what follows.
