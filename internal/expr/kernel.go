@@ -98,7 +98,7 @@ func lookup[T uint8 | uint16 | uint32](t *Table, ids []T, m *memo) {
 			if int(id) < len(t.lut) {
 				x = uint64(t.lut[id])
 			}
-			word |= (x & 1) << j
+			word |= (x & 1) << (j & 63)
 			seen |= x
 		}
 		if seen&^1 != 0 {
@@ -262,7 +262,7 @@ func between[T width](numbers []T, lo, more uint64, holds Bits) {
 			if uint64(n)-lo <= more {
 				in = 1
 			}
-			word |= in << j
+			word |= in << (j & 63)
 		}
 		holds[w] = word
 	}

@@ -52,20 +52,21 @@ func (v *Vector) find(n Num, at *span, due Bits, m *memo) {
 		v.bests(n, at, due, values)
 	case *Otherwise:
 		v.either(n, at, due, values)
+	case *Len:
+		v.lens(n, values)
+		m.whole = true
+	case *Last:
+		v.last(n, at, due, values)
+	case *Extreme:
+		if at != &v.root || !simple(n.Items) {
+			v.singly(n, at, due, values)
+			return
+		}
+		v.extremes(n, due, values)
 	case *Lookup:
 		v.answers(n.Table, at, due, func(i int, value int64) { values[i] = value })
 	default:
-		for i := range due.All {
-			row := v.place(at, i)
-			k, ok := n.Value(v.Machine)
-			if !ok {
-				k = Missing
-			} else if k == Missing {
-				v.Machine.Hard = true
-			}
-			values[i] = k
-			v.note(row)
-		}
+		v.singly(n, at, due, values)
 	}
 }
 
@@ -185,7 +186,14 @@ func (v *Vector) answers(t *Table, at *span, due Bits, put func(n int, value int
 				key[i] = ids[i][n]
 			}
 		}
-		switch c := t.Answer(key); {
+		var c Cell
+		if len(t.Refs) == 1 && int(key[0]) < len(t.dense) {
+			c = t.dense[key[0]]
+		}
+		if c.State == Unasked {
+			c = t.Answer(key)
+		}
+		switch {
 		case c.State == Defined && c.Value != Missing:
 			put(n, c.Value)
 		case c.State == Undefined:

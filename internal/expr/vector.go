@@ -301,9 +301,24 @@ func (v *Vector) elements(at *span, rows, into Bits) {
 		into.first(at.n)
 		return
 	}
-	offsets := v.Machine.Columns.Arrays[at.at.Array]
+	switch a := v.Machine.Columns.Arrays[at.at.Array]; {
+	case a.U8 != nil:
+		cover(a.U8[v.lo:v.lo+v.n+1], rows, into)
+	case a.U16 != nil:
+		cover(a.U16[v.lo:v.lo+v.n+1], rows, into)
+	case a.U32 != nil:
+		cover(a.U32[v.lo:v.lo+v.n+1], rows, into)
+	}
+}
+
+// cover puts the elements of the rows into an empty set.
+func cover[T width](offsets []T, rows, into Bits) {
+	base := offsets[0]
+	if offsets[len(offsets)-1] == base {
+		return
+	}
 	for row := range rows.All {
-		into.span(int(offsets.At(v.lo+row))-at.base, int(offsets.At(v.lo+row+1))-at.base)
+		into.span(int(offsets[row]-base), int(offsets[row+1]-base))
 	}
 }
 

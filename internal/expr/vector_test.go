@@ -97,14 +97,34 @@ func (w *world) num(deep, loop int) Num {
 	if loop > 0 {
 		return &Memo{Num: w.num(deep-1, loop), Depth: 1}
 	}
-	items := []Item{{Steps: []Step{{Loop: Loop{Var: 1}}, {If: w.bool(deep-1, 1)}}, Value: w.num(deep-1, 1)}}
+	items := w.items(deep)
 	switch kind {
 	case 8:
 		return &Extreme{Least: w.pick(2, "least") == 1, Items: items}
 	case 9:
 		return &Memo{Num: &Count{Items: items}}
 	}
-	return &Last{Items: items, Place: Const(w.pick(3, "place"))}
+	last := &Last{Items: items, Place: Const(w.pick(3, "place"))}
+	if w.pick(2, "most") == 1 {
+		last.Most = AtMost(items)
+	}
+	return last
+}
+
+// items are one or two, of the elements of the array or of the row alone.
+func (w *world) items(deep int) (items []Item) {
+	for range 1 + w.pick(2, "items") {
+		if w.pick(4, "of the row") == 0 {
+			items = append(items, Item{Steps: []Step{{If: w.bool(deep-1, 0)}}, Value: w.num(deep-1, 0)})
+			continue
+		}
+		steps := []Step{{Loop: Loop{Var: 1}}, {If: w.bool(deep-1, 1)}}
+		if w.pick(2, "before") == 1 {
+			steps = append([]Step{{If: w.bool(deep-1, 0)}}, steps...)
+		}
+		items = append(items, Item{Steps: steps, Value: w.num(deep-1, 1)})
+	}
+	return items
 }
 
 func (w *world) bool(deep, loop int) Bool {

@@ -193,6 +193,8 @@ type asking struct {
 	vector *expr.Vector
 	clause *clause
 	now    int64
+	told   *told // of the latest reason
+	id     int64 // its number
 }
 
 func (p *program) hardRows(rows expr.Bits) { p.asking.vector.Hard.Join(rows) }
@@ -208,6 +210,9 @@ func (p *program) rowsSay(rows expr.Bits) {
 
 // told is a reason that somebody has.
 func (p *program) told(id int64) *told {
+	if p.asking.told != nil && p.asking.id == id {
+		return p.asking.told
+	}
 	u := p.asking.unit
 	t := u.says.byID[id]
 	if t == nil {
@@ -221,6 +226,7 @@ func (p *program) told(id int64) *told {
 		t.last.chunk = -1
 		u.says.reasons = append(u.says.reasons, t)
 	}
+	p.asking.told, p.asking.id = t, id
 	return t
 }
 
