@@ -53,25 +53,8 @@ func (v *Vector) last(n *Last, at *span, due Bits, values []int64) {
 			left[i>>6] &^= 1 << (i & 63)
 		}
 	}
-	if at == &v.root && simple(n.Items) {
-		v.counts(n.Items, left, values)
-		for row := range left.All {
-			if values[row] < place[row] {
-				left[row>>6] &^= 1 << (row & 63)
-				values[row] = Missing
-			}
-		}
-	}
 	v.singly(n, at, left, values)
 	v.give(left)
-}
-
-// counts puts how many values items have for rows.
-func (v *Vector) counts(items []Item, due Bits, values []int64) {
-	for row := range due.All {
-		values[row] = 0
-	}
-	v.gather(items, due, func(row int, _ int64) { values[row]++ })
 }
 
 // simple says whether items are of the elements of one array each, or of the row.
@@ -99,27 +82,18 @@ func (v *Vector) extremes(n *Extreme, due Bits, values []int64) {
 	for row := range due.All {
 		values[row] = Missing
 	}
-	v.gather(n.Items, due, func(row int, k int64) {
-		if values[row] == Missing || (k < values[row]) == n.Least {
-			values[row] = k
-		}
-	})
-}
-
-// gather tells of all values that items have for rows.
-func (v *Vector) gather(items []Item, due Bits, tell func(row int, value int64)) {
-	for i := range items {
-		it := &items[i]
+	for i := range n.Items {
+		it := &n.Items[i]
 		at, mask := v.follow(it.Steps, due)
 		if !mask.empty() {
 			of, owner := v.numbers(it.Value, at, mask), v.rowsOf(at)
 			for place := range mask.All {
-				row := place
+				k, row := of[place], place
 				if owner != nil {
 					row = int(owner[place])
 				}
-				if of[place] != Missing {
-					tell(row, of[place])
+				if k != Missing && (values[row] == Missing || (k < values[row]) == n.Least) {
+					values[row] = k
 				}
 			}
 		}

@@ -63,12 +63,6 @@ func (v *Vector) find(n Num, at *span, due Bits, m *memo) {
 			return
 		}
 		v.extremes(n, due, values)
-	case *Count:
-		if at != &v.root || !simple(n.Items) {
-			v.singly(n, at, due, values)
-			return
-		}
-		v.counts(n.Items, due, values)
 	case *Lookup:
 		v.answers(n.Table, at, due, func(i int, value int64) { values[i] = value })
 	default:
