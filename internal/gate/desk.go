@@ -125,6 +125,7 @@ type Desk struct {
 // queue is who is next in one run. One draw at a time.
 type queue struct {
 	turn    chan struct{} // one token
+	news    chan struct{} // closed and replaced when the ledger has more of the run; guarded by runsMu
 	key     string
 	line    *permit.Line
 	pace    int    // of the latest draw
@@ -180,7 +181,32 @@ func (d *Desk) apply(page contacts.Page) error {
 			d.consents = r
 		}
 	}
+	d.tell(page.Records)
 	return nil
+}
+
+// news is closed when more is known of the run than now.
+func (d *Desk) news(run contacts.Run) <-chan struct{} {
+	q := d.queue(run)
+	d.runsMu.Lock()
+	defer d.runsMu.Unlock()
+	return q.news
+}
+
+// tell wakes those who wait for one of the runs. Each is told of what all of its
+// pods do: one that learns that nobody is left must not be the only one.
+func (d *Desk) tell(records []contacts.Record) {
+	d.runsMu.Lock()
+	defer d.runsMu.Unlock()
+	var last contacts.Run
+	for i := range records {
+		run := records[i].Campaign.Run()
+		if q := d.runs[run]; q != nil && run != last {
+			close(q.news)
+			q.news = make(chan struct{})
+		}
+		last = run
+	}
 }
 
 // append writes what was decided on what was known up to seen, and reads it. The
@@ -309,7 +335,7 @@ func (d *Desk) queue(run contacts.Run) *queue {
 	defer d.runsMu.Unlock()
 	q := d.runs[run]
 	if q == nil {
-		q = &queue{turn: make(chan struct{}, 1)}
+		q = &queue{turn: make(chan struct{}, 1), news: make(chan struct{})}
 		d.runs[run] = q
 	}
 	return q

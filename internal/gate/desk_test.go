@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -263,6 +264,40 @@ func TestADrawWaitsForSomebody(t *testing.T) {
 	}()
 	close(leave)
 	o.want("the gate goes away", 0, len((<-got).Permits))
+}
+
+// One pod waits while another, of the same run, redeems the last permit and is
+// the first to learn that nobody is left.
+func TestAllPodsLearnAtOnceThatNobodyIsLeft(t *testing.T) {
+	for name, desks := range map[string]int{"at one gate": 1, "at two": 2} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				o := newOffice(t, "c-1")
+				elsewhere := o.desk
+				if desks == 2 {
+					elsewhere = NewDesk(DeskOptions{Ledger: o.file, World: o.town, Clock: o.town.clock, Log: logr.Discard()})
+				}
+				d := o.draw(pod(1, "spring"), 9)
+				began, got := time.Now(), make(chan *Drawn)
+				go func() {
+					d, err := elsewhere.Draw(context.WithoutCancel(t.Context()), pod(2, "spring"), 9, time.Minute, nil)
+					if err != nil {
+						t.Error(err)
+					}
+					got <- d
+				}()
+				synctest.Wait()
+				o.redeem(pod(1, "spring"), ids(d)...)
+				if d := o.draw(pod(1, "spring"), 9); !d.Exhausted {
+					t.Errorf("the first pod: %+v", d)
+				}
+				d = <-got
+				if took := time.Since(began); !d.Exhausted || took > time.Second {
+					t.Errorf("the second pod: %+v after %s", d, took)
+				}
+			})
+		})
+	}
 }
 
 func TestManyPodsContactEverybodyOnce(t *testing.T) {

@@ -56,6 +56,7 @@ func (d *Desk) Draw(ctx context.Context, h Holder, max int, wait time.Duration, 
 	defer look.Stop()
 	last := wait <= 0
 	for {
+		news := d.news(h.Run()) // from before the look: what comes meanwhile is not missed
 		out, err := d.drawOnce(ctx, h, max)
 		if err != nil || len(out.Permits) > 0 || out.Exhausted || last {
 			return out, err
@@ -69,14 +70,17 @@ func (d *Desk) Draw(ctx context.Context, h Holder, max int, wait time.Duration, 
 				return out, nil
 			case <-leave:
 				return out, nil
+			case <-news:
+				news = d.news(h.Run())
 			case <-look.C:
-				again = time.Since(proven) > proveEvery || d.stirs(ctx, h.Run())
 			}
+			again = time.Since(proven) > proveEvery || d.stirs(ctx, h.Run())
 		}
 	}
 }
 
-// stirs says whether somebody is to be asked about.
+// stirs says whether somebody is to be asked about, or nobody is left: another
+// pod of the run may have been the one to find that out.
 func (d *Desk) stirs(ctx context.Context, run contacts.Run) bool {
 	q := d.queue(run)
 	done, err := q.take(ctx)
@@ -89,7 +93,16 @@ func (d *Desk) stirs(ctx context.Context, run contacts.Run) bool {
 	}
 	d.meet(q)
 	q.line.Wake(d.now())
-	return !q.line.Asked() && d.room(run, q.pace) > 0
+	if q.line.Asked() {
+		return d.exhausted(q, run)
+	}
+	return d.room(run, q.pace) > 0
+}
+
+// exhausted says that the run can contact nobody any more, and nobody holds a
+// permit.
+func (d *Desk) exhausted(q *queue, run contacts.Run) bool {
+	return q.line.Asked() && q.line.Held() == 0 && d.outstanding(run) == 0
 }
 
 // drawOnce draws for those who are to be asked about now.
@@ -134,7 +147,7 @@ func (d *Desk) drawOnce(ctx context.Context, h Holder, most int) (*Drawn, error)
 	if next := q.line.Moment(); out.Held > 0 && !next.IsZero() {
 		out.Next = &next
 	}
-	out.Exhausted = len(out.Permits) == 0 && out.Held == 0 && q.line.Asked() && d.outstanding(c.Campaign.Run()) == 0
+	out.Exhausted = len(out.Permits) == 0 && d.exhausted(q, c.Campaign.Run())
 	return out, nil
 }
 
