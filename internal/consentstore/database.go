@@ -325,14 +325,13 @@ func (d *Database) take(found pgx.Rows, each func(change)) (n int, err error) {
 func (d *Database) apply(c change) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if old, ok := d.records[c.name]; ok && revisionOf(old.Consent) >= c.revision {
+	if old, ok := d.records[c.name]; ok && old.revision >= c.revision {
 		return
 	}
 	if c.object == nil {
 		d.forget(c.name)
 	} else {
-		c.object.ManagedFields, c.object.Annotations = nil, nil // only who writes looks at them
-		d.set(c.object)
+		d.set(c.object, c.revision)
 	}
 }
 

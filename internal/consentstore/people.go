@@ -15,7 +15,8 @@ import (
 // readers.
 type people struct {
 	mu      sync.RWMutex
-	records map[string]audience.Record
+	records map[string]kept
+	words   words
 	changes feed.Log      // its marks are the records' versions
 	changed chan struct{} // closed and replaced at each change
 }
@@ -25,7 +26,18 @@ type people struct {
 const remembered = 1 << 16
 
 func newPeople() people {
-	return people{records: map[string]audience.Record{}, changes: feed.Log{Keep: remembered}, changed: make(chan struct{})}
+	return people{
+		records: map[string]kept{}, words: words{numbers: map[string]uint64{}},
+		changes: feed.Log{Keep: remembered}, changed: make(chan struct{}),
+	}
+}
+
+// kept is what there is of one customer.
+type kept struct {
+	packed   packed
+	version  uint64
+	revision int64 // of a database
+	seen     int64 // nanoseconds since 1970
 }
 
 // Since lists whose consent changed after the mark; see feed.Log.
@@ -42,12 +54,17 @@ func (p *people) Principals() []string {
 	return slices.Collect(maps.Keys(p.records))
 }
 
-// Get is one customer's consent.
+// Get is one customer's consent, as far as it decides anything: without status
+// and version.
 func (p *people) Get(principal string) (audience.Record, bool) {
 	p.mu.RLock()
-	defer p.mu.RUnlock()
-	r, ok := p.records[principal]
-	return r, ok
+	k, ok := p.records[principal]
+	texts := p.words.texts
+	p.mu.RUnlock()
+	if !ok {
+		return audience.Record{}, false
+	}
+	return audience.Record{Version: k.version, Consent: k.packed.unpack(principal, texts), Seen: time.Unix(0, k.seen)}, true
 }
 
 // Len is how many customers there are.
@@ -65,12 +82,15 @@ func (p *people) Changed() <-chan struct{} {
 }
 
 // set takes a customer's consent; the caller holds the lock.
-func (p *people) set(c *v1alpha1.CustomerConsent) {
-	if old, ok := p.records[c.Name]; ok && sameAnswer(old.Consent, c) {
-		p.records[c.Name] = audience.Record{Version: old.Version, Consent: c, Seen: old.Seen}
-		return // a status write changes nobody's answer
+func (p *people) set(c *v1alpha1.CustomerConsent, revision int64) {
+	k := kept{packed: p.words.pack(c), revision: revision}
+	if old := p.records[c.Name]; old.packed == k.packed { // a status write changes nobody's answer
+		k.packed, k.version, k.seen = old.packed, old.version, old.seen
+		p.records[c.Name] = k
+		return
 	}
-	p.records[c.Name] = audience.Record{Version: p.changes.Add(c.Name), Consent: c, Seen: time.Now()}
+	k.version, k.seen = p.changes.Add(c.Name), time.Now().UnixNano()
+	p.records[c.Name] = k
 	p.announce()
 }
 
@@ -87,11 +107,4 @@ func (p *people) forget(name string) {
 func (p *people) announce() {
 	close(p.changed)
 	p.changed = make(chan struct{})
-}
-
-// sameAnswer says whether two states of one consent are the same to every
-// policy and audience: spec, labels and deletion are all that they look at.
-func sameAnswer(a, b *v1alpha1.CustomerConsent) bool {
-	return a.UID == b.UID && a.Generation == b.Generation &&
-		a.DeletionTimestamp.IsZero() == b.DeletionTimestamp.IsZero() && maps.Equal(a.Labels, b.Labels)
 }

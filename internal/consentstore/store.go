@@ -111,7 +111,7 @@ func (s *Store) put(o any) {
 		s.seen.Broadcast()
 		return
 	}
-	s.set(c)
+	s.set(c, 0)
 }
 
 func (s *Store) remove(o any) {
