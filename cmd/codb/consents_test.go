@@ -17,19 +17,6 @@ import (
 	"github.com/codb-dev/codb/test/postgres"
 )
 
-// schema is a place of the test's own on the shared server.
-func schema(t *testing.T) string {
-	t.Helper()
-	at, err := postgres.Shared()
-	if err == nil {
-		at, err = postgres.Schema(t.Context(), at, fmt.Sprintf("s%d", time.Now().UnixNano()))
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	return at
-}
-
 func openTable(t *testing.T, at string) *consentstore.Database {
 	t.Helper()
 	d, err := openConsents(t.Context(), at, consentstore.DatabaseOptions{})
@@ -54,7 +41,7 @@ func openLedger(t *testing.T, at string) *ledger.Database {
 // between its proof and its record: what was committed in between wins, with
 // nobody's help.
 func TestAContactIsRecordedOnTheConsentItWasDecidedOn(t *testing.T) {
-	at := schema(t)
+	at := postgres.Place(t)
 	people, door := openTable(t, at), openTable(t, at)
 	l := openLedger(t, at)
 	if err := l.Require(t.Context(), people); err != nil {
@@ -134,11 +121,11 @@ func TestAContactIsRecordedOnTheConsentItWasDecidedOn(t *testing.T) {
 }
 
 func TestALedgerElsewhereKnowsNoConsents(t *testing.T) {
-	people := openTable(t, schema(t))
-	if err := openLedger(t, schema(t)).Require(t.Context(), people); !errors.Is(err, ledger.ErrElsewhere) {
+	people := openTable(t, postgres.Place(t))
+	if err := openLedger(t, postgres.Place(t)).Require(t.Context(), people); !errors.Is(err, ledger.ErrElsewhere) {
 		t.Errorf("no consents: %v", err)
 	}
-	other := schema(t)
+	other := postgres.Place(t)
 	openTable(t, other)
 	if err := openLedger(t, other).Require(t.Context(), people); !errors.Is(err, consentstore.ErrReplaced) {
 		t.Errorf("others' consents: %v", err)

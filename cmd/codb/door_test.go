@@ -21,12 +21,13 @@ import (
 
 	"github.com/codb-dev/codb/api/v1alpha1"
 	"github.com/codb-dev/codb/internal/consentstore"
+	"github.com/codb-dev/codb/test/postgres"
 )
 
 // TestTheDoorOpensWithItsRightsAlone runs codb consents as its ServiceAccount,
 // with the manifests of config/postgres/consents.
 func TestTheDoorOpensWithItsRightsAlone(t *testing.T) {
-	at := schema(t)
+	at := postgres.Place(t)
 	d, err := openConsents(t.Context(), at, consentstore.DatabaseOptions{Admit: func(ctx context.Context, id string) error {
 		return home{write: env.Client}.settle(ctx, "postgresql/"+id) // as the operator does
 	}})

@@ -2,7 +2,6 @@ package main
 
 import (
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -58,18 +57,7 @@ func TestWhereADatabaseIs(t *testing.T) {
 // and goes on when the database is back.
 func TestADatabaseThatIsDownHoldsCampaigns(t *testing.T) {
 	noon := time.Date(2026, 3, 2, 12, 0, 0, 0, time.UTC)
-	at, err := postgres.Shared()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if at, err = postgres.Schema(t.Context(), at, fmt.Sprintf("down%d", time.Now().UnixNano())); err != nil {
-		t.Fatal(err)
-	}
-	proxy, err := postgres.NewProxy(at)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = proxy.Close() })
+	proxy := postgres.Behind(t, postgres.Place(t))
 	store, err := ledger.OpenDatabase(t.Context(), proxy.URL(), ledger.DatabaseOptions{
 		Clock: func() time.Time { return noon }, Patience: 50 * time.Millisecond,
 	})

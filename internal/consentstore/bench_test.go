@@ -12,6 +12,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/codb-dev/codb/api/v1alpha1"
+	"github.com/codb-dev/codb/test/postgres"
 )
 
 // BenchmarkCustomers loads CUSTOMERS (20,000 where nothing is said) consents
@@ -34,7 +35,7 @@ func BenchmarkCustomers(b *testing.B) {
 		b.Fatal(err)
 	}
 	for b.Loop() {
-		at := table(b)
+		at := postgres.Place(b)
 		began := time.Now()
 		load(b, at, &sample, n)
 		b.ReportMetric(float64(n)/time.Since(began).Seconds(), "loaded/s")

@@ -17,19 +17,6 @@ import (
 	"github.com/codb-dev/codb/test/postgres"
 )
 
-// table is a place for consents of its own on the shared server.
-func table(t testing.TB) string {
-	t.Helper()
-	at, err := postgres.Shared()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if at, err = postgres.Schema(t.Context(), at, fmt.Sprintf("c%d", time.Now().UnixNano())); err != nil {
-		t.Fatal(err)
-	}
-	return at
-}
-
 func openAt(t testing.TB, at string, patience time.Duration) *consentstore.Database {
 	t.Helper()
 	kinds, err := crd.Load(os.DirFS("../../config/crd/bases"))
@@ -71,7 +58,7 @@ func optedOut(c *v1alpha1.CustomerConsent) *v1alpha1.CustomerConsent {
 // TestAFenceBringsEveryWithdrawalOfAnotherProcess is what the suite of custom
 // resources demands, with a store that another process writes to.
 func TestAFenceBringsEveryWithdrawalOfAnotherProcess(t *testing.T) {
-	at := table(t)
+	at := postgres.Place(t)
 	writes, reads := openAt(t, at, 0), openAt(t, at, 0)
 	for i := range 100 {
 		c := put(t, writes, named(fmt.Sprintf("c-%03d", i)))[0]
@@ -86,7 +73,7 @@ func TestAFenceBringsEveryWithdrawalOfAnotherProcess(t *testing.T) {
 }
 
 func TestConsentsArriveAtAStart(t *testing.T) {
-	at := table(t)
+	at := postgres.Place(t)
 	d := openAt(t, at, 0)
 	const n = 2500 // more than are read at once
 	for from := 0; from < n; from += 500 {
@@ -123,7 +110,7 @@ func TestConsentsArriveAtAStart(t *testing.T) {
 }
 
 func TestTheDoorIsTheApiservers(t *testing.T) {
-	d := openAt(t, table(t), 0)
+	d := openAt(t, postgres.Place(t), 0)
 	wrong := named("c-1")
 	wrong.Spec.TimeZone = "Mars/Olympus Mons\n"
 	if _, err := d.Put(t.Context(), "test", []*v1alpha1.CustomerConsent{named("c-0"), wrong}); !errors.Is(err, consentstore.ErrRefused) {
@@ -135,7 +122,7 @@ func TestTheDoorIsTheApiservers(t *testing.T) {
 }
 
 func TestOnlyWhoKnowsTheLatestMayChangeIt(t *testing.T) {
-	d := openAt(t, table(t), 0)
+	d := openAt(t, postgres.Place(t), 0)
 	first := put(t, d, named("c-1"))[0]
 	if _, err := d.Put(t.Context(), "test", []*v1alpha1.CustomerConsent{named("c-1")}); !errors.Is(err, consentstore.ErrConflict) {
 		t.Errorf("a second one that is new: got %v", err)
@@ -188,12 +175,8 @@ func TestOnlyWhoKnowsTheLatestMayChangeIt(t *testing.T) {
 // TestABadNetworkWritesOnce has connections break in every moment: each write
 // is made once, whoever's answer got lost.
 func TestABadNetworkWritesOnce(t *testing.T) {
-	at := table(t)
-	proxy, err := postgres.NewProxy(at)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = proxy.Close() })
+	at := postgres.Place(t)
+	proxy := postgres.Behind(t, at)
 	d, reads := openAt(t, proxy.URL(), time.Minute), openAt(t, at, 0)
 	proxy.Resets.Store(30)
 	var wg sync.WaitGroup
@@ -228,11 +211,7 @@ func TestABadNetworkWritesOnce(t *testing.T) {
 }
 
 func TestADatabaseThatIsDownProvesNothing(t *testing.T) {
-	proxy, err := postgres.NewProxy(table(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = proxy.Close() })
+	proxy := postgres.Behind(t, postgres.Place(t))
 	d := openAt(t, proxy.URL(), 200*time.Millisecond)
 	put(t, d, named("c-1"))
 	if _, err := d.Fence(t.Context()); err != nil {

@@ -33,13 +33,9 @@ func until(t *testing.T, d *consentstore.Database, what string, so func() bool) 
 // TestAStoreThatIsReachedLate starts without a database, and then with one that
 // is not the right one: it has nobody, says why, and takes nothing.
 func TestAStoreThatIsReachedLate(t *testing.T) {
-	at := table(t)
+	at := pgtest.Place(t)
 	put(t, openAt(t, at, 0), named("c-1"))
-	proxy, err := pgtest.NewProxy(at)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = proxy.Close() })
+	proxy := pgtest.Behind(t, at)
 	proxy.Down(true)
 	errWrong := errors.New("it is another installation's")
 	var asked, right atomic.Bool
@@ -91,11 +87,7 @@ func TestAStoreThatIsReachedLate(t *testing.T) {
 // TestSilenceIsNews wakes who waits for changes, so that they can say that they
 // know of none.
 func TestSilenceIsNews(t *testing.T) {
-	proxy, err := pgtest.NewProxy(table(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = proxy.Close() })
+	proxy := pgtest.Behind(t, pgtest.Place(t))
 	d := openAt(t, proxy.URL(), 50*time.Millisecond)
 	put(t, d, named("c-1"))
 	until(t, d, "the first", func() bool { return d.Synced() && d.Healthy() == nil && d.Len() == 1 })

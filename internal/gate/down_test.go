@@ -20,18 +20,7 @@ import (
 // While the ledger's database is down nobody is contacted, whoever holds a
 // permit; the gate says why, and goes on by itself where it was.
 func TestPermitsWhileTheDatabaseIsDown(t *testing.T) {
-	at, err := postgres.Shared()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if at, err = postgres.Schema(t.Context(), at, fmt.Sprintf("down%d", time.Now().UnixNano())); err != nil {
-		t.Fatal(err)
-	}
-	proxy, err := postgres.NewProxy(at)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = proxy.Close() })
+	proxy := postgres.Behind(t, postgres.Place(t))
 	w := newTown("c-1", "c-2")
 	store, err := ledger.OpenDatabase(t.Context(), proxy.URL(), ledger.DatabaseOptions{Clock: w.clock, Patience: 200 * time.Millisecond})
 	if err != nil {

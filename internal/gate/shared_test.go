@@ -18,18 +18,7 @@ import (
 // gates that share a ledger only, over a network that breaks: everybody may be
 // contacted once, and is.
 func TestGatesOfOnePostgreSQLKeepOneCap(t *testing.T) {
-	at, err := postgres.Shared()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if at, err = postgres.Schema(t.Context(), at, fmt.Sprintf("cap%d", time.Now().UnixNano())); err != nil {
-		t.Fatal(err)
-	}
-	proxy, err := postgres.NewProxy(at)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = proxy.Close() })
+	proxy := postgres.Behind(t, postgres.Place(t))
 	const customers, gates = 30, 3
 	var names []string
 	for i := range customers {

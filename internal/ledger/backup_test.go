@@ -14,6 +14,7 @@ import (
 	"github.com/codb-dev/codb/internal/contacts"
 	"github.com/codb-dev/codb/internal/ledger"
 	"github.com/codb-dev/codb/internal/permit"
+	"github.com/codb-dev/codb/test/postgres"
 )
 
 // stores are made anew by each call.
@@ -27,7 +28,7 @@ func stores(t *testing.T) map[string]func() ledger.Renewing {
 			t.Cleanup(func() { _ = s.Close() })
 			return s
 		},
-		"database": func() ledger.Renewing { return open(t, place(t), time.Minute) },
+		"database": func() ledger.Renewing { return open(t, postgres.Place(t), time.Minute) },
 	}
 }
 
@@ -169,7 +170,7 @@ func TestARenewedLedgerIsAnother(t *testing.T) {
 			was := s.ID()
 			check := func() { check(t, s, now.Add(-time.Hour), now) }
 			if name == "database" {
-				at := place(t)
+				at := postgres.Place(t)
 				first := open(t, at, time.Minute)
 				s = open(t, at, time.Minute)
 				_, err = s.Append(t.Context(), underPermits(now.Add(-time.Hour)))

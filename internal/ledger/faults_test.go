@@ -98,12 +98,8 @@ func (w *writers) check(t *testing.T, s ledger.Store) {
 // between a commit and its answer, messages come late, and the server ask for
 // the same again.
 func TestABadNetworkLosesNothing(t *testing.T) {
-	at := place(t)
-	proxy, err := postgres.NewProxy(at)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = proxy.Close() })
+	at := postgres.Place(t)
+	proxy := postgres.Behind(t, at)
 	gates := []*ledger.Database{open(t, proxy.URL(), time.Minute), open(t, proxy.URL(), time.Minute)}
 	sql(t, at, raises("40001", "random() < 0.2"))
 	proxy.Latency.Store(int64(time.Millisecond))
@@ -126,12 +122,8 @@ func TestABadNetworkLosesNothing(t *testing.T) {
 // TestAPausedGateLosesItsTurn pauses a gate that has the lock on the head: the
 // others go on before their patience ends, and so does the gate afterwards.
 func TestAPausedGateLosesItsTurn(t *testing.T) {
-	at := place(t)
-	proxy, err := postgres.NewProxy(at)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = proxy.Close() })
+	at := postgres.Place(t)
+	proxy := postgres.Behind(t, at)
 	paused, other := open(t, proxy.URL(), time.Minute), open(t, at, 0)
 	if _, err := paused.Append(t.Context(), records(0, 1)); err != nil {
 		t.Fatal(err)
@@ -174,11 +166,7 @@ func holds(t *testing.T, at string) {
 // TestADatabaseThatIsDown refuses within bounds, says why, and needs no restart
 // of anything when it is back.
 func TestADatabaseThatIsDown(t *testing.T) {
-	proxy, err := postgres.NewProxy(place(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = proxy.Close() })
+	proxy := postgres.Behind(t, postgres.Place(t))
 	d := open(t, proxy.URL(), 200*time.Millisecond)
 	if _, err := d.Append(t.Context(), records(0, 3)); err != nil {
 		t.Fatal(err)

@@ -19,19 +19,6 @@ import (
 	"github.com/codb-dev/codb/test/postgres"
 )
 
-// place is a schema of its own on the shared server.
-func place(t *testing.T) string {
-	t.Helper()
-	at, err := postgres.Shared()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if at, err = postgres.Schema(t.Context(), at, fmt.Sprintf("p%d", time.Now().UnixNano())); err != nil {
-		t.Fatal(err)
-	}
-	return at
-}
-
 func open(t *testing.T, at string, patience time.Duration) *ledger.Database {
 	t.Helper()
 	d, err := ledger.OpenDatabase(t.Context(), at, ledger.DatabaseOptions{Clock: options().Clock, Patience: patience})
@@ -59,7 +46,7 @@ func sql(t *testing.T, at string, statements ...string) {
 // TestGatesShareALedger opens four at once where there is nothing yet. They
 // decide on the same past, and for each customer one of them gets through.
 func TestGatesShareALedger(t *testing.T) {
-	at := place(t)
+	at := postgres.Place(t)
 	gates := make([]*ledger.Database, 4)
 	var wg sync.WaitGroup
 	for i := range gates {
@@ -128,12 +115,8 @@ func TestGatesShareALedger(t *testing.T) {
 func TestNewsOfAnotherGate(t *testing.T) {
 	for name, words := range map[string][]string{"Told": nil, "Polled": {"LISTEN", "pg_notify"}} {
 		t.Run(name, func(t *testing.T) {
-			at := place(t)
-			proxy, err := postgres.NewProxy(at)
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(func() { _ = proxy.Close() })
+			at := postgres.Place(t)
+			proxy := postgres.Behind(t, at)
 			for _, w := range words { // as a database answers that doesn't know them
 				proxy.Replace(w, strings.Repeat("x", len(w)))
 			}
@@ -155,7 +138,7 @@ func TestNewsOfAnotherGate(t *testing.T) {
 }
 
 func TestWhatADatabaseMustBe(t *testing.T) {
-	at := place(t)
+	at := postgres.Place(t)
 	if err := open(t, at, 0).Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -164,7 +147,7 @@ func TestWhatADatabaseMustBe(t *testing.T) {
 		url, want string
 	}{
 		"OfANewerFormat":    {at, "format 99"},
-		"ThatForgets":       {place(t) + "&synchronous_commit=off", "synchronous_commit is off"},
+		"ThatForgets":       {postgres.Place(t) + "&synchronous_commit=off", "synchronous_commit is off"},
 		"WithoutAnAddress":  {"postgres://codb:sesame@host:port/x", "want postgres://"},
 		"ThatIsNotThere":    {"postgres://codb:sesame@127.0.0.1:1/x?sslmode=disable", "does not answer"},
 		"ThatHasNoSuchName": {strings.Replace(at, "/postgres?", "/nothing?", 1), "does not exist"},
@@ -182,7 +165,7 @@ func TestWhatADatabaseMustBe(t *testing.T) {
 }
 
 func TestALedgerInTheOldOnesPlaceIsRefused(t *testing.T) {
-	at := place(t)
+	at := postgres.Place(t)
 	d := open(t, at, 0)
 	if _, err := d.Append(t.Context(), records(0, 3)); err != nil {
 		t.Fatal(err)
@@ -205,7 +188,7 @@ func TestALedgerInTheOldOnesPlaceIsRefused(t *testing.T) {
 
 // TestAFullDiskRefusesAndGoesOn has the server answer as it does without room.
 func TestAFullDiskRefusesAndGoesOn(t *testing.T) {
-	at := place(t)
+	at := postgres.Place(t)
 	d := open(t, at, 0)
 	if _, err := d.Append(t.Context(), records(0, 3)); err != nil {
 		t.Fatal(err)

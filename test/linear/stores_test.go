@@ -125,7 +125,7 @@ func resources(t *testing.T) *answers {
 // table are answers in a database; who reads them has a slow line.
 func table(t *testing.T) *answers {
 	a := newAnswers()
-	a.at = schema(t)
+	a.at = postgres.Place(t)
 	o := consentstore.DatabaseOptions{
 		Namespace: v1alpha1.CustomersNamespace,
 		Refused:   func(_, _ *v1alpha1.CustomerConsent) ([]string, error) { return nil, nil },
@@ -139,9 +139,7 @@ func table(t *testing.T) *answers {
 		must(t, err)
 		said[id] = put[0]
 	}
-	line, err := postgres.NewProxy(a.at)
-	must(t, err)
-	t.Cleanup(func() { _ = line.Close() })
+	line := postgres.Behind(t, a.at)
 	reader, err := consentstore.OpenDatabase(t.Context(), line.URL(), o)
 	must(t, err)
 	t.Cleanup(reader.Close)
@@ -163,15 +161,6 @@ func table(t *testing.T) *answers {
 	return a
 }
 
-func schema(t *testing.T) string {
-	t.Helper()
-	at, err := postgres.Shared()
-	must(t, err)
-	at, err = postgres.Schema(t.Context(), at, fmt.Sprintf("l%d", time.Now().UnixNano()))
-	must(t, err)
-	return at
-}
-
 func file(t *testing.T, _ *answers) []gate.Reserving {
 	f, err := ledger.Open(filepath.Join(t.TempDir(), "contacts.db"), ledger.Options{})
 	must(t, err)
@@ -181,7 +170,7 @@ func file(t *testing.T, _ *answers) []gate.Reserving {
 
 // database is one ledger for two gates.
 func database(t *testing.T, _ *answers) []gate.Reserving {
-	return gates(t, schema(t), func(*ledger.Database) {})
+	return gates(t, postgres.Place(t), func(*ledger.Database) {})
 }
 
 // joined is one that asks for the consents in its transactions.

@@ -60,13 +60,7 @@ func embedded(b *testing.B) func() ledger.Store {
 
 // database opens one ledger for all who ask.
 func database(b *testing.B) func() ledger.Store {
-	at, err := postgres.Shared()
-	if err == nil {
-		at, err = postgres.Schema(b.Context(), at, fmt.Sprintf("b%d", time.Now().UnixNano()))
-	}
-	if err != nil {
-		b.Fatal(err)
-	}
+	at := postgres.Place(b)
 	return func() ledger.Store {
 		d, err := ledger.OpenDatabase(b.Context(), at, ledger.DatabaseOptions{})
 		if err != nil {

@@ -95,13 +95,7 @@ func decide(ctx context.Context, c *http.Client, at string, db *pgxpool.Pool, w 
 // table has an old contact of everybody.
 func table(b *testing.B, ids []string) *pgxpool.Pool {
 	b.Helper()
-	at, err := postgres.Shared()
-	if err == nil {
-		at, err = postgres.Schema(b.Context(), at, fmt.Sprintf("n%d", time.Now().UnixNano()))
-	}
-	if err != nil {
-		b.Fatal(err)
-	}
+	at := postgres.Place(b)
 	db, err := pgxpool.New(b.Context(), at)
 	if err != nil {
 		b.Fatal(err)
