@@ -71,6 +71,8 @@ const (
 	noKueue = "  - name: kueue\n    expression: \"''\"\n"
 	// here is what stands where consents are custom resources.
 	here = "  - name: elsewhere # consents are in a database\n    expression: \"false\"\n"
+	// shortName is kubectl's for consents: of those in the database, where they are.
+	shortName = "    shortNames:\n    - cc\n"
 )
 
 var serviceAccount = regexp.MustCompile(`^system:serviceaccount:[a-z0-9-]+:[a-z0-9.-]+$`)
@@ -119,6 +121,7 @@ func read(v Values, path string) ([]*unstructured.Unstructured, error) {
 	}
 	if v.Elsewhere {
 		raw = bytes.ReplaceAll(raw, []byte(here), []byte(strings.Replace(here, "false", "true", 1)))
+		raw = bytes.ReplaceAll(raw, []byte(shortName), nil)
 	}
 	var objects []*unstructured.Unstructured
 	for decoder := yaml.NewYAMLOrJSONDecoder(bytes.NewReader(raw), 4096); ; {

@@ -134,6 +134,15 @@ func TestOneStoreOfConsents(t *testing.T) {
 	if refusing != 1 {
 		t.Errorf("%d policies refuse consents, want one", refusing)
 	}
+	for elsewhere, want := range map[bool]int{false: 6, true: 5} { // kubectl warns of a short name that two kinds have
+		short := 0
+		for _, crd := range objects(t, config.Values{Elsewhere: elsewhere}, config.CRDs) {
+			short += strings.Count(text(t, crd), `"shortNames":`)
+		}
+		if short != want {
+			t.Errorf("consents elsewhere %v: %d kinds have short names, want %d", elsewhere, short, want)
+		}
+	}
 }
 
 func text(t *testing.T, u *unstructured.Unstructured) string {

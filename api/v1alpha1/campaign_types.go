@@ -19,9 +19,13 @@ import (
 // +kubebuilder:printcolumn:name="Workload",type=string,JSONPath=`.status.workload`
 // +kubebuilder:printcolumn:name="Why",type=string,JSONPath=`.status.why`
 // +kubebuilder:printcolumn:name="Priority",type=integer,priority=1,JSONPath=`.spec.priority`
+// +kubebuilder:printcolumn:name="Held",type=integer,priority=1,JSONPath=`.status.counts.held`
+// +kubebuilder:printcolumn:name="Denied",type=integer,priority=1,JSONPath=`.status.counts.denied`
 // +kubebuilder:printcolumn:name="Drawn",type=integer,priority=1,JSONPath=`.status.permits.drawn`
+// +kubebuilder:printcolumn:name="Contacted",type=integer,priority=1,JSONPath=`.status.permits.redeemed`
 // +kubebuilder:printcolumn:name="Sent",type=integer,priority=1,JSONPath=`.status.permits.sent`
 // +kubebuilder:printcolumn:name="Failed",type=integer,priority=1,JSONPath=`.status.permits.failed`
+// +kubebuilder:printcolumn:name="Top-Refusal",type=string,priority=1,JSONPath=`.status.permits.refused[0].code`
 // +kubebuilder:printcolumn:name="Per-Minute",type=integer,priority=1,JSONPath=`.status.permits.perMinute`
 // +kubebuilder:printcolumn:name="Ends",type=string,priority=1,JSONPath=`.status.permits.endsAt`
 // +kubebuilder:printcolumn:name="Brand",type=string,priority=1,JSONPath=`.spec.brand`

@@ -22,6 +22,7 @@ var inPostgreSQL = map[string]string{
 	"  - expression: \"false\"\n    name: elsewhere\n": "  - expression: {{ ne " + consents + " \"\" | quote }}\n    name: elsewhere\n",
 
 	"  - ports:\n    - port: 5432\n      protocol: TCP\n": port,
+	shortName: only("not "+consents, shortName),
 
 	// The gate.
 	retention:   only(notLedger, retention),
@@ -41,6 +42,7 @@ var inPostgreSQL = map[string]string{
 
 // The places, as they are without values.
 const (
+	shortName   = "    shortNames:\n    - cc\n"
 	retention   = "  persistentVolumeClaimRetentionPolicy:\n    whenDeleted: Retain\n    whenScaled: Retain\n"
 	oneGate     = "  replicas: 1\n"
 	dataFolder  = "        - --data=/var/lib/codb\n"
