@@ -54,7 +54,7 @@ func consentsCommand() *cobra.Command {
 	c.RunE = func(cmd *cobra.Command, _ []string) error {
 		log := nameless(newLogger())
 		ctrl.SetLogger(log)
-		klog.SetLogger(log) // the apiserver's library has its own
+		klog.SetLogger(log.V(1)) // the apiserver's library has its own, and tells all that it does
 		if !o.consents.elsewhere() {
 			return errors.New("give --consents: custom resources need nobody to serve them")
 		}

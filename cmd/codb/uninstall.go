@@ -65,7 +65,7 @@ type uninstaller struct {
 }
 
 func (u uninstaller) run(ctx context.Context, everything bool) error {
-	if err := u.remove(ctx, config.Webhook, config.Gate, config.Manager); err != nil {
+	if err := u.remove(ctx, config.Webhook, config.Consents, config.Gate, config.Manager); err != nil {
 		return err
 	}
 	if err := u.gone(ctx, "codb's pods", &corev1.PodList{}, client.InNamespace(v1alpha1.SystemNamespace),
