@@ -140,6 +140,9 @@ func TestPermitsWithoutAStoreAreHeld(t *testing.T) {
 			if cond := meta.FindStatusCondition(c.Status.Conditions, v1alpha1.ConditionPermitted); cond.Reason != reason {
 				t.Errorf("permitted: %+v", cond)
 			}
+			if cond := meta.FindStatusCondition(c.Status.Conditions, v1alpha1.ConditionEnforced); cond.Message != "released before; its pods wait for permits" {
+				t.Errorf("enforced: %+v", cond)
+			}
 		})
 	}
 }

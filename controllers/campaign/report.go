@@ -108,7 +108,11 @@ func reportFact(c *v1alpha1.Campaign, l *look) {
 		reason, message = v1alpha1.ReasonReleased, "released; Kueue starts it when its queue has room"
 	case v1alpha1.WorkloadRunning:
 		reason, message = v1alpha1.ReasonReleased, "released"
-		if !l.over && !l.runs(c) {
+		switch {
+		case l.over || l.runs(c):
+		case l.outcome.Code == v1alpha1.ReasonGateUnreachable, l.outcome.Code == v1alpha1.ReasonConsentsUnreachable:
+			message = "released before; " + whatGoesOn(c)
+		default:
 			reason, message = v1alpha1.ReasonFinishing, "the verdict turned; pods that run may finish"
 		}
 	case v1alpha1.WorkloadStopping:
@@ -123,6 +127,14 @@ func reportFact(c *v1alpha1.Campaign, l *look) {
 		message += "; " + strings.Join(l.seen.Warnings, "; ")
 	}
 	set(c, v1alpha1.ConditionEnforced, status, reason, message)
+}
+
+// whatGoesOn says what pods do while nobody can be asked.
+func whatGoesOn(c *v1alpha1.Campaign) string {
+	if c.Spec.DrawsPermits() {
+		return "its pods wait for permits"
+	}
+	return "its pods go on with the list that was allowed"
 }
 
 // reportFailure says that the question could not be asked. What was decided

@@ -112,10 +112,19 @@ func (p *Progress) String() string {
 	case p.held > 0:
 		parts = append(parts, fmt.Sprintf("%d wait, the first until %s", p.held, p.next.UTC().Format("2006-01-02 15:04:05Z")))
 	}
+	return strings.Join(append(parts, p.troubles()...), ", ")
+}
+
+// troubles says each thing that is wrong once, whatever can't be asked for it.
+func (p *Progress) troubles() (parts []string) {
+	verbs := map[string][]string{}
 	for _, verb := range slices.Sorted(maps.Keys(p.trouble)) {
-		parts = append(parts, fmt.Sprintf("can't %s, and tries again: %s", verb, p.trouble[verb]))
+		verbs[p.trouble[verb]] = append(verbs[p.trouble[verb]], verb)
 	}
-	return strings.Join(parts, ", ")
+	for _, what := range slices.Sorted(maps.Keys(verbs)) {
+		parts = append(parts, fmt.Sprintf("can't %s, and tries again: %s", strings.Join(verbs[what], " or "), what))
+	}
+	return parts
 }
 
 // frequent names the three most frequent codes.
