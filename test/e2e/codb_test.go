@@ -32,6 +32,12 @@ func (c *cluster) image(t *testing.T, source, tag string) {
 // trial: the cluster has no storage. Then it waits for all that this begins.
 func (c *cluster) install(t *testing.T, source, tag string) {
 	t.Helper()
+	c.installOn(t, source, tag, "trial/ledger")
+}
+
+// installOn is install with other components of config.
+func (c *cluster) installOn(t *testing.T, source, tag string, components ...string) {
+	t.Helper()
 	base := "default"
 	if !c.mutates(t) {
 		base = "before-1.36"
@@ -44,7 +50,10 @@ func (c *cluster) install(t *testing.T, source, tag string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	text := fmt.Sprintf("resources: [%[1]s/%[2]s]\ncomponents: [%[1]s/trial/ledger]\nimages: [{name: localhost/codb, newTag: %[3]s}]\n", from, base, tag)
+	text := fmt.Sprintf("resources: [%s/%s]\nimages: [{name: localhost/codb, newTag: %s}]\ncomponents:\n", from, base, tag)
+	for _, component := range components {
+		text += "- " + filepath.Join(from, component) + "\n"
+	}
 	if err := os.WriteFile(filepath.Join(overlay, "kustomization.yaml"), []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -69,7 +69,7 @@ func TestInstallation(t *testing.T) {
 // nothingIsLeft looks for anything of codb's, and for what it held.
 func (c *cluster) nothingIsLeft(t *testing.T) {
 	t.Helper()
-	kinds := []string{"crd", "ns", "validatingadmissionpolicy", "validatingadmissionpolicybinding", "validatingwebhookconfiguration", "clusterrole", "clusterrolebinding", "priorityclass"}
+	kinds := []string{"crd", "ns", "validatingadmissionpolicy", "validatingadmissionpolicybinding", "validatingwebhookconfiguration", "clusterrole", "clusterrolebinding", "priorityclass", "apiservice"}
 	if c.mutates(t) {
 		kinds = append(kinds, "mutatingadmissionpolicy", "mutatingadmissionpolicybinding")
 	}
@@ -80,6 +80,9 @@ func (c *cluster) nothingIsLeft(t *testing.T) {
 	}
 	if left := c.kubectl(t, "-n", marketers, "get", "jobs,pods", "-o", "name"); left != "" {
 		t.Errorf("left in the marketers' namespace: %s", left)
+	}
+	if left := c.kubectl(t, "-n", "kube-system", "get", "rolebindings", "-o", "name"); strings.Contains(left, "codb") {
+		t.Errorf("left in kube-system: %s", left)
 	}
 	if left := c.kubectl(t, "get", "configmaps", "-A", "-l", "app.kubernetes.io/part-of=codb", "-o", "name"); left != "" {
 		t.Errorf("left of what pods need to find the gate: %s", left)

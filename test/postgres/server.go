@@ -34,6 +34,7 @@ const startTime = time.Minute
 type Server struct {
 	programs, dir string
 	credential    *syscall.Credential
+	network       []string // settings by which it is reached from elsewhere
 
 	alive io.WriteCloser // its end is the server's
 	ended chan struct{}
@@ -125,7 +126,8 @@ func (s *Server) Start() error {
 // launch starts the process; what it says can be read when it has ended.
 func (s *Server) launch() (*bytes.Buffer, error) {
 	args := []string{"-c", watch, "watch", filepath.Join(s.programs, "postgres"), "-D", s.data(), "-k", s.dir}
-	for _, setting := range []string{"listen_addresses=", "fsync=on", "shared_buffers=64MB", "max_connections=200", "log_min_messages=fatal"} {
+	settings := []string{"listen_addresses=", "fsync=on", "shared_buffers=64MB", "max_connections=200", "log_min_messages=fatal"}
+	for _, setting := range append(settings, s.network...) {
 		args = append(args, "-c", setting)
 	}
 	c := exec.Command("/bin/sh", args...)

@@ -118,14 +118,20 @@ func TestAConnectionThatBreaksLeavesNoOutcome(t *testing.T) {
 }
 
 func TestTheResolverRepeatsWhomItWasAskedFor(t *testing.T) {
-	var out bytes.Buffer
-	questions := `{"principal":"c-2","channel":"Email"}` + "\n" + `{"principal":"c-9"}` + "\n"
-	if err := run([]string{"resolve", file(t, people)}, strings.NewReader(questions), &out); err != nil {
-		t.Fatal(err)
-	}
-	want := `{"principal":"c-2","address":"two@mail.example"}` + "\n" + `{"principal":"c-9"}` + "\n"
-	if out.String() != want {
-		t.Errorf("got\n%swant\n%s", out.String(), want)
+	const questions = `{"principal":"c-2","channel":"Email"}` + "\n" + `{"principal":"c-9"}` + "\n"
+	for name, tc := range map[string]struct{ where, want string }{
+		"by a file":   {file(t, people), `{"principal":"c-2","address":"two@mail.example"}` + "\n" + `{"principal":"c-9"}` + "\n"},
+		"by a domain": {"--domain=b.example", `{"principal":"c-2","address":"c-2@b.example"}` + "\n" + `{"principal":"c-9","address":"c-9@b.example"}` + "\n"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var out bytes.Buffer
+			if err := run([]string{"resolve", tc.where}, strings.NewReader(questions), &out); err != nil {
+				t.Fatal(err)
+			}
+			if out.String() != tc.want {
+				t.Errorf("got\n%swant\n%s", out.String(), tc.want)
+			}
+		})
 	}
 }
 

@@ -23,6 +23,7 @@ import (
 const usage = `usage:
   mail send --server HOST:PORT --from ADDRESS   reads people, a line of JSON each, and writes what became of them
   mail resolve MAILBOXES                        reads principals, and writes their addresses
+  mail resolve --domain DOMAIN                  the same where everybody's address is their id at this domain
   mail serve --address HOST:PORT MAILBOXES      takes mail for these mailboxes, and says so
 
 MAILBOXES is a file with a line for each person: principal,address`
@@ -41,6 +42,7 @@ func run(args []string, in io.Reader, out io.Writer) error {
 	f := flag.NewFlagSet(args[0], flag.ContinueOnError)
 	server, from := f.String("server", "", "mail server, host:port"), f.String("from", "", "who sends")
 	address := f.String("address", ":25", "where to listen")
+	domain := f.String("domain", "", "where everybody has a mailbox named after their id")
 	first := f.Duration("first-takes", 0, "how long the server takes over its first message")
 	if err := f.Parse(args[1:]); err != nil {
 		return err
@@ -53,7 +55,9 @@ func run(args []string, in io.Reader, out io.Writer) error {
 		if err != nil {
 			return err
 		}
-		return resolve(known, in, out)
+		return resolve(func(principal string) string { return known[principal] }, in, out)
+	case args[0] == "resolve" && *domain != "" && f.NArg() == 0:
+		return resolve(func(principal string) string { return principal + "@" + *domain }, in, out)
 	case args[0] == "serve" && f.NArg() == 1:
 		known, err := mailboxes(f.Arg(0))
 		if err != nil {
