@@ -215,7 +215,8 @@ func (g *grammar) body() (lines []string, elem, list string) {
 	return lines, elem, list
 }
 
-// policy of a few rules.
+// policy of a few rules. Their conditions end in semicolons: a line that begins
+// with a minus would go on with the one before it.
 func (g *grammar) policy() Policy {
 	var rules []string
 	for n := range 1 + g.IntN(4) {
@@ -232,10 +233,10 @@ func (g *grammar) policy() Policy {
 				until = `, "until": end`
 			}
 		}
-		rules = append(rules, fmt.Sprintf("%s contains {\"code\": \"C%d\", \"message\": %s%s} if {\n\t%s\n}", set, n, message, until, strings.Join(body, "\n\t")))
+		rules = append(rules, fmt.Sprintf("%s contains {\"code\": \"C%d\", \"message\": %s%s} if {\n\t%s\n}", set, n, message, until, strings.Join(body, ";\n\t")))
 		if g.IntN(3) == 0 {
 			body, elem, list := g.body()
-			rules = append(rules, fmt.Sprintf("wake contains %s if {\n\t%s\n}", g.integer(elem, list), strings.Join(body, "\n\t")))
+			rules = append(rules, fmt.Sprintf("wake contains %s if {\n\t%s\n}", g.integer(elem, list), strings.Join(body, ";\n\t")))
 		}
 	}
 	return own(strings.Join(slices.Concat(g.helpers, rules), "\n"))
