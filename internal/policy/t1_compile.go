@@ -229,7 +229,7 @@ func (c *native) num(v value) expr.Num {
 	case number:
 		return v.n
 	case known:
-		if n, err := instant(v.v); err == nil {
+		if n, err := instant(v.v); err == nil && n != expr.Missing { // which stands for what is not there
 			return expr.Const(n)
 		}
 		refuse("%s where an integer is compared", clip(v.v.String(), 80))

@@ -139,3 +139,17 @@ func TestOwnRegoIsNative(t *testing.T) {
 		})
 	}
 }
+
+// The integer that stands for absence in columns is one to Rego.
+func TestTheLeastIntegerIsNotAbsent(t *testing.T) {
+	lib := load(t, policies.FS)
+	p := own(`
+deny contains {"code": "Least", "message": "l"} if input.customer.bucket - -9223372036854775808 > 0
+deny contains {"code": "More", "message": "m"} if input.customer.optOut.since > -9223372036854775808
+hold contains {"code": "In", "message": "i"} if input.customer.bucket in {-9223372036854775808, 7}`)
+	e, opa, _ := fronted(t, lib, p)
+	q := people(100)
+	if diff := cmp.Diff(mustJudge(t, opa.Interpreter, q), mustJudge(t, e, q)); diff != "" || e.Differs() {
+		t.Errorf("answers (-OPA +engine):\n%s; confirmed: %t", diff, !e.Differs())
+	}
+}
