@@ -197,8 +197,13 @@ func (g *servedGate) give(d *deciding, cfg *rest.Config, live, cached client.Rea
 	if err != nil {
 		return err
 	}
+	server, err := newServerTime(cfg, systemClock)
+	if err != nil {
+		return err
+	}
+	world := &permitWorld{deciding: d, live: live, cached: cached, clock: systemClock, onTime: remembered(probeAge, server.agrees)}
 	g.desk = gate.NewDesk(gate.DeskOptions{
-		Ledger: g.store, World: &permitWorld{deciding: d, live: live, cached: cached, clock: systemClock}, Pods: pods,
+		Ledger: g.store, World: world, Pods: pods,
 		Clock: systemClock.Now, Log: ctrl.Log.WithName("permits"), Metrics: metrics.Registry,
 	})
 	g.server.Give(pods, g.desk)

@@ -124,9 +124,9 @@ func (s *serverTime) agrees(ctx context.Context) error {
 	ahead, behind := asked.Sub(date.Add(time.Second)), date.Sub(answered)
 	switch {
 	case ahead > maxSkew:
-		return fmt.Errorf("this machine's clock is %s ahead of the apiserver's; nothing is released until they agree: check NTP", ahead.Round(time.Second))
+		return fmt.Errorf("this machine's clock is %s ahead of the apiserver's; nothing is released, and nobody contacted, until they agree: check NTP", ahead.Round(time.Second))
 	case behind > maxSkew:
-		return fmt.Errorf("this machine's clock is %s behind the apiserver's; nothing is released until they agree: check NTP", behind.Round(time.Second))
+		return fmt.Errorf("this machine's clock is %s behind the apiserver's; nothing is released, and nobody contacted, until they agree: check NTP", behind.Round(time.Second))
 	}
 	return nil
 }

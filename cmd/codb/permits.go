@@ -32,6 +32,9 @@ type permitWorld struct {
 	live   client.Reader
 	cached client.Reader // for what may be a little old
 	clock  clock.Clock
+	// onTime is nil while the clock agrees with the apiserver's: by another one
+	// quiet hours, caps and the ends of consents would be wrong.
+	onTime func(context.Context) error
 }
 
 // proofTime bounds how long a proof may take. Who can't prove what it knows
@@ -60,6 +63,7 @@ func (w *permitWorld) Current(ctx context.Context, h gate.Holder) (*gate.Case, e
 		return err
 	})
 	group.Go(func() error { return w.policiesKnown(asking) })
+	group.Go(func() error { return w.onTime(asking) })
 	group.Go(func() (err error) {
 		began, err = w.released(asking, h)
 		return err

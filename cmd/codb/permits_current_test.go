@@ -1,6 +1,8 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"io"
 	"net/http"
 	"strings"
@@ -78,7 +80,11 @@ func TestWhatIsDecidedOnHasEveryAcknowledgedWithdrawal(t *testing.T) {
 	if err := env.Client.List(w.ctx, &list); err != nil {
 		t.Fatal(err)
 	}
-	world := &permitWorld{deciding: &deciding{consents: store, book: book}, live: own, clock: systemClock}
+	var wrong error
+	world := &permitWorld{
+		deciding: &deciding{consents: store, book: book}, live: own, clock: systemClock,
+		onTime: func(context.Context) error { return wrong },
+	}
 	holder := gate.Holder{Campaign: contacts.Campaign{Namespace: c.Namespace, Name: c.Name, UID: string(c.UID), Generation: c.Generation, Job: "j"}}
 	w.until("all consents have arrived", func() (bool, string) { return store.Synced(), "" })
 
@@ -107,6 +113,11 @@ func TestWhatIsDecidedOnHasEveryAcknowledgedWithdrawal(t *testing.T) {
 			t.Errorf("decided on what the customer said before: %v", rec.Consent.Spec.OptOut)
 		}
 	}
+	wrong = errors.New("this machine's clock is an hour ahead")
+	if _, err := world.Current(t.Context(), holder); !errors.Is(err, wrong) {
+		t.Errorf("decided by a clock that is wrong: %v", err)
+	}
+	wrong = nil
 	if err := env.Client.Delete(w.ctx, c, client.PropagationPolicy("Background")); err != nil {
 		t.Fatal(err)
 	}

@@ -21,7 +21,7 @@ func TestACampaignContactsThoseWhoAreAllowedOneByOne(t *testing.T) {
 		people = append(people, w.customer(i))
 	}
 	never := w.customer(3, optedOut)
-	c := w.campaign("spring", draws)
+	c := w.campaign("spring", draws, func(s *v1alpha1.CampaignSpec) { s.OnWithdrawal = v1alpha1.OnWithdrawalFinish }) // which is not for permits
 	w.becomes(c, v1alpha1.CampaignPartlyAllowed, v1alpha1.WorkloadRunning)
 	p := w.podOf("spring")
 

@@ -148,7 +148,7 @@ func TestPermitsWithoutAStoreAreHeld(t *testing.T) {
 }
 
 func TestTheProgressOfPermits(t *testing.T) {
-	w := newPermitWorld(t, "c-1", "c-2", "c-3")
+	w := newPermitWorld(t, "c-1", "c-2", "c-3", "c-4", "c-5", "c-6", "c-7", "c-8")
 	w.says("c-3", optedOut)
 	w.campaign(permits)
 	r := w.codb(nil)
@@ -180,7 +180,11 @@ func TestTheProgressOfPermits(t *testing.T) {
 	if got := c.Status.Permits; got.Drawn != 5 || got.Outstanding != 0 || got.Redeemed != 4 || got.PerMinute != 1 || got.Refused[0] != (v1alpha1.RefusalCount{Code: "OptedOut", Customers: 1}) {
 		t.Errorf("permits: %+v", got)
 	}
-	if want := "4 of 2 contacted, 1 a minute, not OptedOut 1"; c.Status.Why != want {
+	ends := w.clock.Now().Add(3 * time.Minute) // three of seven are left, one a minute
+	if got := c.Status.Permits.EndsAt; got == nil || !got.Time.Equal(ends) {
+		t.Errorf("ends at %v, want %v", got, ends)
+	}
+	if want := "4 of 7 contacted, 1 a minute, until " + ends.UTC().Format("15:04") + ", not OptedOut 1"; c.Status.Why != want {
 		t.Errorf("why: %q, want %q", c.Status.Why, want)
 	}
 }

@@ -32,6 +32,8 @@ type Holder struct {
 	Campaign contacts.Campaign
 	// Job is the name of the Job.
 	Job string
+	// User that the pod acts as.
+	User string
 }
 
 // Run that the pod belongs to.

@@ -158,6 +158,24 @@ func TestAHoldActsAtOnce(t *testing.T) {
 	o.want("after it", []string{"c-1", "c-2"}, people(o.draw(pod(1, "spring"), 9)))
 }
 
+// A policy that changes is asked about everybody anew, whoever holds a permit.
+func TestAnotherPolicyDecidesAtOnce(t *testing.T) {
+	o := newOffice(t, "c-1", "c-2")
+	o.town.until = noon.Add(time.Hour)
+	o.town.says("c-2", paused)
+	d := o.draw(pod(1, "spring"), 9)
+	o.want("at first", []string{"c-1"}, people(d))
+	o.town.change(func() { o.town.key, o.town.until = "v2", noon })
+	o.want("who was held by the old one", []string{"c-2"}, people(o.draw(pod(1, "spring"), 9)))
+	o.want("who was allowed by it", []permit.Answer{permit.Redeemed}, o.redeem(pod(1, "spring"), ids(d)...))
+
+	o = newOffice(t, "c-1")
+	o.town.says("c-1", paused)
+	d = o.draw(pod(1, "spring"), 9)
+	o.town.change(func() { o.town.key, o.town.until = "v2", noon.Add(time.Hour) })
+	o.want("a stricter one, and a permit that is out", []permit.Answer{permit.Refused}, o.redeem(pod(1, "spring"), ids(d)...))
+}
+
 func TestThePaceBoundsPermitsThatAreOutAndContacts(t *testing.T) {
 	o := newOffice(t, "c-1", "c-2", "c-3", "c-4", "c-5")
 	o.town.pace = 2

@@ -222,7 +222,7 @@ func busy() *Problem {
 func (s *Server) permitProblem(err error, h Holder) error {
 	switch {
 	case errors.Is(err, ErrForbidden):
-		return s.refused(err, "namespace", h.Campaign.Namespace, "campaign", h.Campaign.Name, "job", h.Job, "pod", h.Pod)
+		return s.refused(err, "user", unnamed(h.User), "namespace", h.Campaign.Namespace, "campaign", h.Campaign.Name, "job", h.Job, "pod", h.Pod)
 	case errors.Is(err, errBusy), errors.Is(err, context.DeadlineExceeded):
 		return busy()
 	case errors.Is(err, contacts.ErrFull), errors.Is(err, contacts.ErrUnavailable):

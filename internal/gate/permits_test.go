@@ -23,7 +23,7 @@ func (p pods) Holder(_ context.Context, token string) (Holder, error) {
 	case ok:
 		return h, nil
 	case token == "stranger":
-		return Holder{}, fmt.Errorf("%w: the pod belongs to no Job", ErrForbidden)
+		return Holder{User: "system:serviceaccount:acme-shop:stranger", Pod: "pod-9"}, fmt.Errorf("%w: the pod belongs to no Job", ErrForbidden)
 	case token == "lost":
 		return Holder{}, errors.New("no route to host")
 	}
@@ -111,8 +111,14 @@ func TestRequestsForPermitsThatAreRefused(t *testing.T) {
 			}
 		})
 	}
-	if n := strings.Count(h.logs.String(), `"reason"="forbidden"`); n != 1 {
-		t.Errorf("%d lines for auditors, want 1: %s", n, h.logs)
+	for line, want := range map[string]int{
+		`"request refused" "route"="POST /v1/permits/draw" "user"="" "pod"="" "remote"="127.0.0.1"`:                                                2,
+		`"request refused" "route"="POST /v1/permits/redeem" "user"="system:serviceaccount:acme-shop:stranger" "pod"="pod-9" "remote"="127.0.0.1"`: 1,
+		`"reason"="unauthenticated"`: 2, `"reason"="forbidden"`: 1, `"reason"="unknown"`: 1,
+	} {
+		if n := strings.Count(h.logs.String(), line); n != want {
+			t.Errorf("%d lines for auditors with %s, want %d: %s", n, line, want, h.logs)
+		}
 	}
 	w.change(func() { w.problem = fmt.Errorf("%w: the Job is not released", ErrForbidden) })
 	if status, _, text := h.ask("POST", "/v1/permits/draw", "pod-1", `{"max":1}`); status != 403 || !strings.Contains(h.logs.String(), "the Job is not released") {

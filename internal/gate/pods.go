@@ -23,8 +23,9 @@ import (
 	"github.com/codb-dev/codb/internal/contacts"
 )
 
-// Pods says which campaign's pod a token belongs to. Any error but
-// ErrUnauthenticated and ErrForbidden means that nobody knows.
+// Pods says which campaign's pod a token belongs to. The user, and the pod if
+// there is one, are told with ErrForbidden too. Any error but ErrUnauthenticated
+// and ErrForbidden means that nobody knows.
 type Pods interface {
 	Holder(ctx context.Context, token string) (Holder, error)
 }
@@ -67,44 +68,43 @@ func (p *ClusterPods) Holder(ctx context.Context, token string) (Holder, error) 
 	}
 	h, err := p.holder(ctx, user)
 	if err != nil {
-		return Holder{}, err
+		return h, err
 	}
 	p.yes.Add(sum, h, believed)
 	return h, nil
 }
 
 func (p *ClusterPods) holder(ctx context.Context, user *authenticationv1.UserInfo) (Holder, error) {
+	h := Holder{User: user.Username, Pod: only(user.Extra[extraPodUID]), PodName: only(user.Extra[extraPodName])}
 	namespace, _, ok := strings.Cut(strings.TrimPrefix(user.Username, "system:serviceaccount:"), ":")
-	name, uid := only(user.Extra[extraPodName]), only(user.Extra[extraPodUID])
-	if !ok || !strings.HasPrefix(user.Username, "system:serviceaccount:") || name == "" || uid == "" {
-		return Holder{}, fmt.Errorf("%w: the token is not bound to a pod", ErrForbidden)
+	if !ok || !strings.HasPrefix(user.Username, "system:serviceaccount:") || h.PodName == "" || h.Pod == "" {
+		return h, fmt.Errorf("%w: the token is not bound to a pod", ErrForbidden)
 	}
 	var pod corev1.Pod
-	if err := p.read(ctx, namespace, name, &pod); err != nil {
-		return Holder{}, err
+	if err := p.read(ctx, namespace, h.PodName, &pod); err != nil {
+		return h, err
 	}
 	owner := metav1.GetControllerOf(&pod)
-	if string(pod.UID) != uid || owner == nil || owner.Kind != "Job" || owner.APIVersion != batchv1.SchemeGroupVersion.String() {
-		return Holder{}, fmt.Errorf("%w: the pod belongs to no Job", ErrForbidden)
+	if string(pod.UID) != h.Pod || owner == nil || owner.Kind != "Job" || owner.APIVersion != batchv1.SchemeGroupVersion.String() {
+		return h, fmt.Errorf("%w: the pod belongs to no Job", ErrForbidden)
 	}
 	var job batchv1.Job
 	if err := p.read(ctx, namespace, owner.Name, &job); err != nil {
-		return Holder{}, err
+		return h, err
 	}
 	named := job.Labels[v1alpha1.LabelCampaign]
 	if job.UID != owner.UID || named == "" {
-		return Holder{}, fmt.Errorf("%w: the pod's Job belongs to no campaign", ErrForbidden)
+		return h, fmt.Errorf("%w: the pod's Job belongs to no campaign", ErrForbidden)
 	}
 	var c v1alpha1.Campaign
 	if err := p.read(ctx, namespace, named, &c); err != nil {
-		return Holder{}, err
+		return h, err
 	}
-	return Holder{
-		Pod: uid, PodName: name, Job: job.Name,
-		Campaign: contacts.Campaign{
-			Namespace: namespace, Name: c.Name, UID: string(c.UID), Generation: c.Generation, Job: string(job.UID),
-		},
-	}, nil
+	h.Job = job.Name
+	h.Campaign = contacts.Campaign{
+		Namespace: namespace, Name: c.Name, UID: string(c.UID), Generation: c.Generation, Job: string(job.UID),
+	}
+	return h, nil
 }
 
 // Gone implements Attendance. A pod that is being deleted is not gone: it may
@@ -153,7 +153,7 @@ func (s *Server) admitPod(ctx context.Context, route, token, remote string) (Hol
 	if err == nil {
 		return h, nil
 	}
-	return h, s.refused(err, "route", route, "remote", remote, "took", time.Since(began).String())
+	return h, s.refused(err, "route", route, "user", unnamed(h.User), "pod", h.Pod, "remote", remote, "took", time.Since(began).String())
 }
 
 // refused counts and logs who was refused, and says so to them.
