@@ -174,6 +174,7 @@ func (h *house) ask(method, path, token, body string, header ...string) (int, ht
 	if err != nil {
 		h.t.Fatal(err)
 	}
+	answersAsDescribed(h.t, method, path, []byte(body), res.StatusCode, res.Header.Get("Content-Type"), data)
 	return res.StatusCode, res.Header, string(data)
 }
 

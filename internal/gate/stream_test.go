@@ -51,7 +51,9 @@ func (k *talk) close() {
 
 func (k *talk) ask(format string, a ...any) {
 	k.t.Helper()
-	if _, err := fmt.Fprintf(k.in, format+"\n", a...); err != nil {
+	line := fmt.Sprintf(format, a...)
+	asDescribed(k.t, "#/components/schemas/StreamQuestion", []byte(line))
+	if _, err := fmt.Fprintln(k.in, line); err != nil {
 		k.t.Fatalf("ask: %v", err)
 	}
 }
@@ -62,6 +64,7 @@ func (k *talk) hear() *streamAnswer {
 	if !k.lines.Scan() {
 		return nil
 	}
+	asDescribed(k.t, "#/components/schemas/StreamAnswer", k.lines.Bytes())
 	a := &streamAnswer{}
 	if err := json.Unmarshal(k.lines.Bytes(), a); err != nil {
 		k.t.Fatalf("%s: %v", k.lines.Bytes(), err)
@@ -91,7 +94,9 @@ func TestAStreamDoesWhatRequestsDo(t *testing.T) {
 	if r := k.hear(); r.ID != "g" || r.Release.Results[0].State != permit.Released {
 		t.Errorf("released: %+v", r)
 	}
-	k.ask(`{"id":"bad","redeem":{"permits":[]}}`)
+	if _, err := fmt.Fprintln(k.in, `{"id":"bad","redeem":{"permits":[]}}`); err != nil {
+		t.Fatal(err)
+	}
 	if r := k.hear(); r.ID != "bad" || r.Problem == nil || r.Problem.Field != "permits" {
 		t.Errorf("a question that fails: %+v", r)
 	}
