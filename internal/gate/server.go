@@ -136,10 +136,10 @@ func (s *Server) Give(pods Pods, desk *Desk) { s.pods, s.desk = pods, desk }
 // ServeHTTP implements http.Handler.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.mux.ServeHTTP(w, r) }
 
-// Serve answers on the listener until ctx is done, then lets requests end. It
-// is to be called once.
-func (s *Server) Serve(ctx context.Context, l *Listener) error {
-	server := &http.Server{
+// http is the server with its limits: nobody holds a connection for long by
+// saying little.
+func (s *Server) http() *http.Server {
+	return &http.Server{
 		Handler:           s,
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       requestTime,
@@ -148,6 +148,12 @@ func (s *Server) Serve(ctx context.Context, l *Listener) error {
 		MaxHeaderBytes:    16 << 10,
 		ErrorLog:          log.New(logWriter{s.log}, "", 0),
 	}
+}
+
+// Serve answers on the listener until ctx is done, then lets requests end. It
+// is to be called once.
+func (s *Server) Serve(ctx context.Context, l *Listener) error {
+	server := s.http()
 	ended := make(chan error, 1)
 	go func() { ended <- server.Serve(l.tls) }()
 	select {

@@ -58,17 +58,25 @@ func TestBatchesGrowWithTheSender(t *testing.T) {
 }
 
 // Two people keep the sender for longer than the permits of those last who were
-// redeemed together with them.
+// redeemed together with them. When that is, the gate's clock says, and it need
+// not be ours.
 func TestWhoseTimeIsOverIsNotHandedOver(t *testing.T) {
-	s := tell(t, 200, "slow-at:100")
-	s.gate.Life = 1300 * time.Millisecond
-	if err := s.run(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	got := s.outcomes()
-	late := got["Failed: not handed over in time"] + got["Failed: not handed over"]
-	if late == 0 || got["Sent"]+late != 200 || len(s.handed()) != got["Sent"] {
-		t.Errorf("the sender got %d people, outcomes %v; want some too late", len(s.handed()), got)
+	for name, off := range map[string]time.Duration{"OneTime": 0, "TheGateIsAhead": time.Hour, "TheGateIsBehind": -time.Hour} {
+		t.Run(name, func(t *testing.T) {
+			s := tell(t, 200, "slow-at:100")
+			s.gate.Life, s.gate.Off = 1300*time.Millisecond, off
+			if err := s.run(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			got := s.outcomes()
+			late := got["Failed: not handed over in time"] + got["Failed: not handed over"]
+			if late == 0 || got["Sent"]+late != 200 || len(s.handed()) != got["Sent"] {
+				t.Errorf("the sender got %d people, outcomes %v; want some too late", len(s.handed()), got)
+			}
+			if got["Sent"] < 100 {
+				t.Errorf("the sender got %d people, and had time for more", got["Sent"])
+			}
+		})
 	}
 }
 

@@ -30,6 +30,8 @@ import (
 type Gate struct {
 	// Life is how long a redeemed permit may wait for being handed over.
 	Life time.Duration
+	// Off is how far the gate's clock is ahead of ours.
+	Off time.Duration
 	// Forever says that the campaign is never exhausted.
 	Forever bool
 	// Fault, when set, is asked before each call what goes wrong with it; n
@@ -160,6 +162,7 @@ func (g *Gate) Idle() {
 func (g *Gate) serve(w http.ResponseWriter, r *http.Request) {
 	g.serving.Add(1)
 	defer g.serving.Done()
+	w.Header().Set("Date", time.Now().Add(g.Off).UTC().Format(http.TimeFormat))
 	verb, ok := strings.CutPrefix(r.URL.Path, "/v1/permits/")
 	if !ok || r.Method != http.MethodPost || r.TLS.Version != 0x0304 || r.Header.Get("Content-Type") != "application/json" {
 		g.t.Errorf("asked for %s %s, TLS %x, %q", r.Method, r.URL.Path, r.TLS.Version, r.Header.Get("Content-Type"))

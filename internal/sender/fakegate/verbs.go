@@ -110,7 +110,7 @@ func (g *Gate) redeemOne(id string) object {
 		return object{"permit": id, "state": "Refused", "reasons": []object{{"code": p.Reason, "message": "no longer"}}}
 	}
 	p.State, p.HandOverBy = "Redeemed", time.Now().Add(g.Life)
-	return object{"permit": id, "state": "Redeemed", "handOverBy": p.HandOverBy.UTC().Format(time.RFC3339Nano)}
+	return object{"permit": id, "state": "Redeemed", "handOverBy": p.HandOverBy.Add(g.Off).UTC().Format(time.RFC3339Nano)}
 }
 
 func (g *Gate) release(body *json.Decoder) any {
