@@ -3,7 +3,6 @@ package contacts
 import (
 	"cmp"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -42,13 +41,6 @@ func (e *ConflictError) Error() string {
 func (e *ConflictError) Is(target error) bool { return target == ErrConflict }
 
 var (
-	dnsLabel = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
-	term     = regexp.MustCompile(`^[A-Z][A-Za-z0-9]{0,62}$`)
-	token    = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._:/=-]*$`)
-	digest   = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
-
-	detail = regexp.MustCompile(`^[\x20-\x3F\x41-\x7E]{1,128}$`) // ASCII without @
-
 	events = []Event{
 		Sent, Released, HardBounce, Complaint, Unsubscribe, Purchase, Inquiry,
 		Drawn, Redeemed, Expired, Voided, Returned, Refused, Held, Failed, SoftBounce, Converted, Replied,
@@ -170,7 +162,7 @@ func campaign(c Campaign) *FieldError {
 	if e := matches("campaign.name", c.Name, dnsLabel, "the Campaign's name"); e != nil {
 		return e
 	}
-	if c.UID == "" || len(c.UID) > 63 || !token.MatchString(c.UID) {
+	if c.UID == "" || len(c.UID) > 63 || !token(c.UID) {
 		return &FieldError{"campaign.uid", clip(c.UID), "the Campaign's metadata.uid"}
 	}
 	if e := optional("campaign.job", c.Job, token, 63, "the Job's metadata.uid"); e != nil {
@@ -262,23 +254,23 @@ func oneOf[T ~string](field string, v T, list []T) *FieldError {
 	return &FieldError{field, clip(string(v)), "one of " + strings.Join(words, ", ")}
 }
 
-func matches(field, v string, re *regexp.Regexp, remedy string) *FieldError {
-	if re.MatchString(v) {
+func matches(field, v string, is word, remedy string) *FieldError {
+	if is(v) {
 		return nil
 	}
 	return &FieldError{field, clip(v), remedy}
 }
 
-func optional(field, v string, re *regexp.Regexp, most int, remedy string) *FieldError {
-	if v == "" || (len(v) <= most && re.MatchString(v)) {
+func optional(field, v string, is word, most int, remedy string) *FieldError {
+	if v == "" || (len(v) <= most && is(v)) {
 		return nil
 	}
 	return &FieldError{field, clip(v), remedy}
 }
 
 // secret is like matches for what an error must not repeat.
-func secret(field, v string, re *regexp.Regexp, most int, remedy string) *FieldError {
-	if len(v) <= most && re.MatchString(v) {
+func secret(field, v string, is word, most int, remedy string) *FieldError {
+	if len(v) <= most && is(v) {
 		return nil
 	}
 	return &FieldError{field, "", remedy}

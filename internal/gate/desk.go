@@ -2,7 +2,6 @@ package gate
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"slices"
@@ -160,12 +159,15 @@ func (d *Desk) advance(ctx context.Context) (uint64, error) {
 		if err != nil {
 			return at, err
 		}
-		if len(page.Records) == 0 {
+		if len(page.Records) > 0 {
+			if err := d.apply(page); err != nil {
+				return at, err
+			}
+			at = page.Records[len(page.Records)-1].Sequence
+		}
+		if at >= page.Sequence {
 			d.read = all
 			return at, nil
-		}
-		if err := d.apply(page); err != nil {
-			return at, err
 		}
 	}
 }
@@ -216,6 +218,7 @@ func (d *Desk) tell(records []contacts.Record) {
 // of the customer.
 func (d *Desk) append(ctx context.Context, records []contacts.Record, seen uint64) (moved []bool, err error) {
 	moved = make([]bool, 0, len(records))
+	var latest uint64
 	for batch := range slices.Chunk(records, contacts.MaxBatch) {
 		marks := make(map[string]uint64, len(batch))
 		for i := range batch {
@@ -226,14 +229,23 @@ func (d *Desk) append(ctx context.Context, records []contacts.Record, seen uint6
 			return nil, err
 		}
 		for i, r := range results {
-			moved = append(moved, r.Moved)
+			moved, latest = append(moved, r.Moved), max(latest, r.Sequence)
 			if !r.Moved {
 				d.metrics.happened(batch[i].Event)
 			}
 		}
 	}
-	_, err = d.advance(ctx)
+	if d.known() < latest { // else somebody who wrote with us has read it already
+		_, err = d.advance(ctx)
+	}
 	return moved, err
+}
+
+// known is up to where the ledger was read.
+func (d *Desk) known() uint64 {
+	d.mu.Lock() // which is held while that moves on
+	defer d.mu.Unlock()
+	return d.past.Position().Sequence
 }
 
 // whole says whether ledger and consents have all that happened. A ledger that
@@ -279,10 +291,6 @@ func older(a, b string) bool {
 	a, b = a[i:], b[j:]
 	return len(a) < len(b) || len(a) == len(b) && a < b
 }
-
-// key of a record: new each time, so that two desks that write at once meet in
-// the customer's records and not in a key.
-func newKey(of string) string { return of + "/" + rand.Text() }
 
 // asked are customers on their way to the policies.
 type asked struct {

@@ -2,7 +2,6 @@ package gate
 
 import (
 	"context"
-	"crypto/rand"
 	"fmt"
 	"slices"
 	"time"
@@ -262,7 +261,7 @@ func (d *Desk) decide(c *Case, q *queue, pod string, a *asked, answers []decisio
 		verdict := decision.Personal(answer.Reasons)
 		switch {
 		case verdict == v1alpha1.VerdictAllow && drawn < want:
-			out = append(out, c.Draw(rand.Text(), pod, id, at))
+			out = append(out, c.Draw(newID(at), pod, id, at))
 			drawn++
 			continue
 		case verdict == v1alpha1.VerdictAllow:
@@ -270,7 +269,7 @@ func (d *Desk) decide(c *Case, q *queue, pod string, a *asked, answers []decisio
 			continue
 		}
 		q.line.Wait(id, verdict == v1alpha1.VerdictHold, answer.StaleAt)
-		note := c.Note(newKey("note"), id, at, answer.Reasons)
+		note := c.Note("note/"+newID(at), id, at, answer.Reasons)
 		if !d.noted(&note) {
 			out = append(out, note)
 		}

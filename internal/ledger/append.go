@@ -38,6 +38,7 @@ func (f *File) write(batch []*request) {
 	}
 	switch {
 	case err == nil:
+		f.tail.took(batch) // before anybody is told how far it goes
 		f.advance(last)
 		f.metrics.committed(last-first, time.Since(began))
 	case errors.Is(err, errNothingNew):

@@ -36,6 +36,7 @@ type DatabaseOptions struct {
 type Database struct {
 	queue
 	progress
+	tail    tail
 	db      *postgres.Database
 	id      string
 	metrics *metrics

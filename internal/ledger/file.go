@@ -55,6 +55,7 @@ var (
 type File struct {
 	queue
 	progress
+	tail    tail
 	db      *bolt.DB
 	path    string
 	id      string

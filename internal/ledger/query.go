@@ -16,6 +16,12 @@ import (
 // After implements Store.
 func (f *File) After(ctx context.Context, sequence uint64, limit int) (contacts.Page, error) {
 	page := contacts.Page{Ledger: f.id, After: sequence, Records: []Record{}}
+	if latest := f.Sequence(); f.failed() == nil && ctx.Err() == nil {
+		if found, ok := following(f.tail.upTo(latest), sequence, limit); ok {
+			page.Sequence, page.Records = latest, found
+			return page, nil
+		}
+	}
 	err := f.view(func(tx *bolt.Tx, upTo uint64) error {
 		page.Sequence = upTo
 		c := tx.Bucket(bucketRecords).Cursor()

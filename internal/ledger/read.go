@@ -33,7 +33,19 @@ func (d *Database) After(ctx context.Context, sequence uint64, limit int) (conta
 		if limit <= 0 || sequence >= page.Sequence {
 			return nil
 		}
-		return d.each(ctx, func(r Record) { page.Records = append(page.Records, r) }, selectAfter, sequence, page.Sequence, limit)
+		mine, upTo := d.tail.upTo(page.Sequence), page.Sequence
+		if found, ok := following(mine, sequence, limit); ok {
+			page.Records = found
+			return nil
+		}
+		if len(mine) > 0 { // what others wrote, and then what this process did
+			upTo = mine[0].Sequence - 1
+		}
+		err := d.each(ctx, func(r Record) { page.Records = append(page.Records, r) }, selectAfter, sequence, upTo, limit)
+		if more, ok := following(mine, upTo, limit-len(page.Records)); ok && err == nil {
+			page.Records = append(page.Records, more...)
+		}
+		return err
 	})
 	if err != nil {
 		return contacts.Page{}, fmt.Errorf("read ledger after sequence %d: %w", sequence, err)

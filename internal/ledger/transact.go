@@ -81,6 +81,7 @@ func (d *Database) transact(ctx context.Context, batch []*request) (appended int
 	if err := d.put(ctx, c, &added, last); err != nil {
 		return 0, err
 	}
+	d.tail.took(batch)
 	d.advance(last)
 	return int(last - first), nil
 }

@@ -19,6 +19,7 @@ type Book struct {
 
 type run struct {
 	people map[string]person
+	live   int // how many permits are drawn and not over
 	last   time.Time
 	recent []time.Time // of redemptions, those of the last minutes at least
 }
@@ -138,6 +139,7 @@ func (b *Book) draw(r *contacts.Record) *Permit {
 	b.permits[p.ID] = p
 	if p.State == contacts.StateDrawn {
 		b.live[p] = struct{}{}
+		b.run(p.Run()).live++
 	}
 	return p
 }
@@ -150,7 +152,10 @@ func (b *Book) end(p *Permit, who *person, r *contacts.Record) {
 	if p.State == contacts.StateDrawn || r.Event == contacts.Redeemed {
 		p.State = r.State
 	}
-	delete(b.live, p)
+	if _, lives := b.live[p]; lives {
+		delete(b.live, p)
+		b.run(p.Run()).live--
+	}
 	if who.permit == p {
 		who.permit = nil
 	}
@@ -229,13 +234,11 @@ func (b *Book) Latest(uid string) (latest contacts.Run, heard time.Time) {
 }
 
 // Outstanding is how many permits of the run are drawn and not over.
-func (b *Book) Outstanding(id contacts.Run) (n int) {
-	for p := range b.live {
-		if p.Run() == id {
-			n++
-		}
+func (b *Book) Outstanding(id contacts.Run) int {
+	if in := b.runs[id]; in != nil {
+		return in.live
 	}
-	return n
+	return 0
 }
 
 // Answer says what becomes of a request to redeem a permit.
