@@ -229,7 +229,8 @@ func (d *Desk) drawSome(ctx context.Context, c *Case, q *queue, pod string, most
 // many were not meant: each time that the ledger is written to, much is to come
 // of it.
 func (d *Desk) next(c *Case, q *queue, n int, now time.Time) (a *asked, taken []string) {
-	for a = (&asked{}); len(a.ids) < n && len(taken) < atMost && !q.line.Asked(); {
+	a = &asked{ids: make([]string, 0, n), subjects: make([]decision.Subject, 0, n)}
+	for len(a.ids) < n && len(taken) < atMost && !q.line.Asked() {
 		ids := q.line.Next(n - len(a.ids))
 		taken = append(taken, ids...)
 		for _, id := range ids {
@@ -254,7 +255,7 @@ func (q *queue) back(ids []string) {
 // decide makes records of answers: a permit for who is allowed, as many as are
 // wanted, and a note for who is not, once.
 func (d *Desk) decide(c *Case, q *queue, pod string, a *asked, answers []decision.Answer, want int) []contacts.Record {
-	var out []contacts.Record
+	out := make([]contacts.Record, 0, len(a.ids))
 	at, drawn := d.clock().UTC(), 0
 	for i, id := range a.ids {
 		answer := &answers[i]

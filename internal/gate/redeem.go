@@ -70,7 +70,7 @@ func (d *Desk) redeemOnce(ctx context.Context, c *Case, h Holder, open map[strin
 	if err := d.whole(ctx, c, h); err != nil {
 		return err
 	}
-	var permits []permit.Permit
+	permits := make([]permit.Permit, 0, len(open))
 	for id, i := range open {
 		p, answer := d.find(id, h)
 		if answer != "" {
@@ -84,10 +84,7 @@ func (d *Desk) redeemOnce(ctx context.Context, c *Case, h Holder, open map[strin
 	if err != nil {
 		return err
 	}
-	var (
-		records []contacts.Record
-		at      = d.clock().UTC() // again: policies take their time
-	)
+	records, at := make([]contacts.Record, 0, len(permits)), d.clock().UTC() // again: policies take their time
 	for i := range permits {
 		p := &permits[i]
 		switch {
@@ -211,7 +208,7 @@ func (d *Desk) reportOnce(ctx context.Context, h Holder, outcomes []Outcome, ope
 		return nil, err
 	}
 	var (
-		records []contacts.Record
+		records = make([]contacts.Record, 0, len(open))
 		places  []int
 		later   []int
 		permits = map[string]bool{}

@@ -17,7 +17,7 @@ import (
 func (f *File) After(ctx context.Context, sequence uint64, limit int) (contacts.Page, error) {
 	page := contacts.Page{Ledger: f.id, After: sequence, Records: []Record{}}
 	if latest := f.Sequence(); f.failed() == nil && ctx.Err() == nil {
-		if found, ok := following(f.tail.upTo(latest), sequence, limit); ok {
+		if found, ok := f.tail.after(sequence, latest, limit); ok {
 			page.Sequence, page.Records = latest, found
 			return page, nil
 		}

@@ -66,6 +66,7 @@ func (q *queue) append(ctx context.Context, r *request) ([]Result, error) {
 	// A copy: the caller may be gone, and change its own, before the disk is.
 	r.records, r.encoded, r.reply = slices.Clone(r.records), make([][]byte, len(r.records)), make(chan struct{})
 	for i := range r.records {
+		asRead(&r.records[i])
 		r.encoded[i] = encode(&r.records[i])
 	}
 	select {

@@ -33,16 +33,15 @@ func (d *Database) After(ctx context.Context, sequence uint64, limit int) (conta
 		if limit <= 0 || sequence >= page.Sequence {
 			return nil
 		}
-		mine, upTo := d.tail.upTo(page.Sequence), page.Sequence
-		if found, ok := following(mine, sequence, limit); ok {
+		upTo := page.Sequence
+		if mine := d.tail.from(upTo); mine > sequence+1 {
+			upTo = mine - 1 // what others wrote, and then what this process did
+		} else if found, ok := d.tail.after(sequence, upTo, limit); ok {
 			page.Records = found
 			return nil
 		}
-		if len(mine) > 0 { // what others wrote, and then what this process did
-			upTo = mine[0].Sequence - 1
-		}
 		err := d.each(ctx, func(r Record) { page.Records = append(page.Records, r) }, selectAfter, sequence, upTo, limit)
-		if more, ok := following(mine, upTo, limit-len(page.Records)); ok && err == nil {
+		if more, ok := d.tail.after(upTo, page.Sequence, limit-len(page.Records)); ok && err == nil && upTo < page.Sequence {
 			page.Records = append(page.Records, more...)
 		}
 		return err

@@ -60,8 +60,7 @@ func (l *Line) Meet(id string) {
 
 // Next takes up to n customers out of the line, each once.
 func (l *Line) Next(n int) []string {
-	var out []string
-	taken := map[string]struct{}{}
+	out, taken := make([]string, 0, n), make(map[string]struct{}, n)
 	for _, from := range []*[]string{&l.ahead, &l.fresh} {
 		for len(out) < n && len(*from) > 0 {
 			id := (*from)[0]
