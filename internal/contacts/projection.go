@@ -162,7 +162,7 @@ func (p *Projection) add(r *Record) {
 		if r.Permit == "" {
 			return
 		}
-		p.changes.Add(r.Principal)
+		p.changes.Add(strings.Clone(r.Principal))
 		p.settle(r.Principal, run)
 		return
 	case Redeemed:
@@ -172,7 +172,7 @@ func (p *Projection) add(r *Record) {
 			return // Redeemed was the contact
 		}
 	}
-	p.changes.Add(r.Principal)
+	p.changes.Add(strings.Clone(r.Principal))
 	p.insert(r, run)
 }
 

@@ -16,6 +16,7 @@ import (
 type request struct {
 	records []Record
 	encoded [][]byte
+	texts   []string          // the same as JSON, for a database
 	ifSeen  bool              // a record is refused whose customer has one later than in seen
 	seen    map[string]uint64 // customer to sequence
 	reply   chan struct{}     // closed when results or err is set

@@ -2,7 +2,6 @@ package ledger
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"time"
 
@@ -129,12 +128,12 @@ func (d *Database) each(ctx context.Context, take func(Record), sql string, args
 func scan(row pgx.Row) (r Record, err error) {
 	var (
 		sequence uint64
-		text     []byte
+		text     string
 	)
 	if err := row.Scan(&sequence, &text); err != nil {
 		return Record{}, err
 	}
-	if err := json.Unmarshal(text, &r); err != nil {
+	if !readJSON(text, &r) {
 		return Record{}, fmt.Errorf("%w: record %d can't be read", ErrCorrupt, sequence)
 	}
 	r.Sequence = sequence

@@ -3,6 +3,7 @@ package ledger
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -35,7 +36,7 @@ FROM unnest($1::bigint[], $2::text[], $3::text[], $4::bigint[], $5::text[]) AS r
 // write commits a batch, or answers why it can't.
 func (d *Database) write(ctx context.Context, batch []*request) {
 	began, appended := time.Now(), 0
-	err := d.failed()
+	err := errors.Join(d.failed(), inJSON(batch)) // before the head is locked
 	if err == nil {
 		err = d.db.Retry(ctx, func(ctx context.Context) (err error) {
 			appended, err = d.transact(ctx, batch)
@@ -70,7 +71,8 @@ func (d *Database) transact(ctx context.Context, batch []*request) (appended int
 		}
 		if err := r.each(func(i int, sequence uint64) error {
 			known.add(&r.records[i], r.encoded[i], sequence)
-			return added.add(&r.records[i], sequence)
+			added.add(&r.records[i], r.texts[i], sequence)
+			return nil
 		}); err != nil {
 			return 0, err
 		}
@@ -200,14 +202,22 @@ type rows struct {
 	keys, principals, records []string
 }
 
-func (r *rows) add(record *Record, sequence uint64) error {
-	plain := *record
-	plain.At = plain.At.UTC()
-	text, err := json.Marshal(&plain)
-	if err != nil {
-		return fmt.Errorf("write record %d: %w", sequence, err)
+func (r *rows) add(record *Record, text string, sequence uint64) {
+	r.sequences, r.ats = append(r.sequences, int64(sequence)), append(r.ats, record.At.UnixNano())
+	r.keys, r.principals, r.records = append(r.keys, record.Key), append(r.principals, record.Principal), append(r.records, text)
+}
+
+// inJSON writes records as they are kept.
+func inJSON(batch []*request) error {
+	for _, r := range batch {
+		r.texts = make([]string, len(r.records))
+		for i := range r.records {
+			text, err := json.Marshal(&r.records[i])
+			if err != nil {
+				return fmt.Errorf("write a record: %w", err)
+			}
+			r.texts[i] = string(text)
+		}
 	}
-	r.sequences, r.ats = append(r.sequences, int64(sequence)), append(r.ats, plain.At.UnixNano())
-	r.keys, r.principals, r.records = append(r.keys, plain.Key), append(r.principals, plain.Principal), append(r.records, string(text))
 	return nil
 }

@@ -2,6 +2,7 @@ package permit
 
 import (
 	"hash/fnv"
+	"strings"
 	"time"
 
 	"github.com/codb-dev/codb/internal/contacts"
@@ -88,7 +89,7 @@ func (b *Book) apply(r *contacts.Record) {
 		report(p, r.Event)
 		return
 	}
-	in.people[r.Principal] = who
+	in.people[strings.Clone(r.Principal)] = who // which is a part of a record, all of which it would keep
 }
 
 func (b *Book) run(id contacts.Run) *run {
@@ -132,10 +133,10 @@ func (b *Book) draw(r *contacts.Record) *Permit {
 	}
 	pod, known := b.pods[r.Pod]
 	if !known {
-		pod = r.Pod
+		pod = strings.Clone(r.Pod)
 		b.pods[pod] = pod
 	}
-	p := &Permit{ID: r.Permit, Principal: r.Principal, Pod: pod, State: r.State, Until: r.Until, about: b.about[of]}
+	p := &Permit{ID: strings.Clone(r.Permit), Principal: strings.Clone(r.Principal), Pod: pod, State: r.State, Until: r.Until, about: b.about[of]}
 	b.permits[p.ID] = p
 	if p.State == contacts.StateDrawn {
 		b.live[p] = struct{}{}
