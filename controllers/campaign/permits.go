@@ -11,8 +11,13 @@ import (
 	"github.com/codb-dev/codb/internal/workload"
 )
 
-// showEvery is how often the progress of a run is written into the status.
-const showEvery = 2 * time.Second
+// The progress of a run is written into the status every two seconds at first,
+// and ever more seldom then: who watches a run of a day reads some hundred lines.
+const (
+	showEvery  = 2 * time.Second
+	showSeldom = time.Minute
+	showLines  = 30 // before the pause has grown by as much as they took
+)
 
 // paceEvery is how often the pace of a run that moves is measured anew, though
 // nothing else happens.
@@ -20,8 +25,16 @@ const paceEvery = 20 * time.Second
 
 // shown is what was last shown of a campaign's progress.
 type shown struct {
-	at     time.Time
-	counts *v1alpha1.PermitCounts
+	first, at time.Time
+	counts    *v1alpha1.PermitCounts
+}
+
+// due is when to show the next.
+func (s *shown) due() time.Time {
+	if s.counts == nil {
+		return time.Time{}
+	}
+	return s.at.Add(min(max(showEvery, s.at.Sub(s.first)/showLines), showSeldom))
 }
 
 // runs says whether the campaign's workload may run: one that draws permits for
@@ -35,13 +48,17 @@ func (r *Reconciler) permits(c *v1alpha1.Campaign, l *look, e *evaluation) {
 	if !c.Spec.DrawsPermits() {
 		return
 	}
-	if p := &e.progress; p.counts == nil || l.now.Sub(p.at) >= showEvery || l.now.Before(p.at) {
-		*p = shown{at: l.now, counts: r.counts(c, l)}
+	if p := &e.progress; l.now.Before(p.at) || !l.now.Before(p.due()) {
+		before := p.counts
+		p.at, p.counts = l.now, r.counts(c, l)
+		if before == nil || before.Drawn == 0 || p.counts == nil || p.counts.Drawn < before.Drawn {
+			p.first = l.now // a run begins
+		}
 		if p.counts != nil && p.counts.PerMinute > 0 {
-			l.again = paceEvery
+			l.again = max(paceEvery, p.due().Sub(l.now))
 		}
 	} else {
-		l.again = showEvery
+		l.again = p.due().Sub(l.now)
 	}
 	l.progress = e.progress.counts
 	if l.outcome.Verdict == v1alpha1.CampaignPartlyAllowed {
@@ -94,7 +111,8 @@ func progressLine(o *decision.Outcome, p *v1alpha1.PermitCounts) string {
 	if p == nil || p.Drawn == 0 {
 		return o.Why
 	}
-	parts := []string{fmt.Sprintf("%s of %s contacted", decision.Thousands(p.Redeemed), decision.Thousands(o.Counts.Allowed))}
+	all := max(o.Counts.Allowed, p.Redeemed) // some of those contacted may have said no since
+	parts := []string{fmt.Sprintf("%s of %s contacted", decision.Thousands(p.Redeemed), decision.Thousands(all))}
 	if p.PerMinute > 0 {
 		parts = append(parts, decision.Thousands(p.PerMinute)+" a minute")
 	}
