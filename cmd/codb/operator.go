@@ -94,7 +94,9 @@ func operatorCommand() *cobra.Command {
 func runOperator(ctx context.Context, cfg *rest.Config, o operatorOptions, g *servedGate) error {
 	ctrl.SetLogger(newLogger())
 	cfg = rest.CopyConfig(cfg)
-	cfg.QPS, cfg.Burst = 200, 400 // the apiserver's own fairness is the limit, not a queue in here
+	// The apiserver's own fairness is the limit, not a queue in here: of an import
+	// what each consent amounts to is written.
+	cfg.QPS, cfg.Burst = 1000, 2000
 	mgr, certs, err := newManager(cfg, &o)
 	if err != nil {
 		return err

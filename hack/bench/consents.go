@@ -53,7 +53,8 @@ func (o objects) optOut(ctx context.Context, name string, out bool) error {
 func (o objects) settled(ctx context.Context) error {
 	start := time.Now()
 	defer func() { fmt.Printf("every status written %s later\n", time.Since(start).Round(100*time.Millisecond)) }()
-	return poll(ctx, 20*time.Minute, func() (bool, error) {
+	// Not often: the apiserver goes through everybody to answer.
+	return poll(ctx, 20*time.Minute, 2*time.Second, func() (bool, error) {
 		var left v1alpha1.CustomerConsentList
 		err := o.List(ctx, &left, client.InNamespace(v1alpha1.CustomersNamespace), client.MatchingFields{"status.summary": ""}, client.Limit(5))
 		return err == nil && len(left.Items) <= 1, err // the fence has no status

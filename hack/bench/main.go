@@ -309,7 +309,7 @@ func runs(s *v1alpha1.CampaignStatus) bool {
 // until waits for a campaign's status.
 func (b *bench) until(ctx context.Context, campaign string, ok func(*v1alpha1.CampaignStatus) bool) error {
 	c := &v1alpha1.Campaign{}
-	err := poll(ctx, 5*time.Minute, func() (bool, error) {
+	err := poll(ctx, 5*time.Minute, 5*time.Millisecond, func() (bool, error) {
 		err := b.Get(ctx, client.ObjectKey{Namespace: namespace, Name: campaign}, c)
 		return err == nil && c.Status.ObservedGeneration == c.Generation && ok(&c.Status), err
 	})
@@ -319,7 +319,7 @@ func (b *bench) until(ctx context.Context, campaign string, ok func(*v1alpha1.Ca
 	return nil
 }
 
-func poll(ctx context.Context, limit time.Duration, done func() (bool, error)) error {
+func poll(ctx context.Context, limit, every time.Duration, done func() (bool, error)) error {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	for {
@@ -329,7 +329,7 @@ func poll(ctx context.Context, limit time.Duration, done func() (bool, error)) e
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-time.After(5 * time.Millisecond):
+		case <-time.After(every):
 		}
 	}
 }

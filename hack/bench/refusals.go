@@ -83,7 +83,7 @@ func (b *bench) running(ctx context.Context, cfg *rest.Config) ([]*pods.Pod, err
 		if err := b.until(ctx, groupName(i), runs); err != nil {
 			return nil, err
 		}
-		err := poll(ctx, time.Minute, func() (bool, error) {
+		err := poll(ctx, time.Minute, 5*time.Millisecond, func() (bool, error) {
 			var err error
 			all[i], err = pods.Of(ctx, b, cfg, namespace, groupName(i))
 			return err == nil, nil // there is none yet
