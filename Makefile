@@ -23,11 +23,11 @@ test: ## all tests: pure, Rego, samples, and on a real apiserver; race detector 
 
 .PHONY: build
 build: ## build bin/codb and bin/kubectl-codb
-	go build -trimpath -o bin/ ./cmd/codb ./cmd/kubectl-codb
+	go build -trimpath -ldflags='-s -w' -o bin/ ./cmd/codb ./cmd/kubectl-codb
 
 .PHONY: plugin
 plugin: ## install kubectl's plugin: kubectl codb consent
-	go install -trimpath ./cmd/kubectl-codb
+	go install -trimpath -ldflags='-s -w' ./cmd/kubectl-codb
 	@command -v kubectl-codb >/dev/null || echo "kubectl finds it once $$(go env GOPATH)/bin is on the PATH"
 
 .PHONY: image

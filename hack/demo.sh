@@ -132,7 +132,7 @@ show version -o json | awk -F'"' '/"gitVersion"/ {v=$4} END {print "Kubernetes "
 nodes=$(kubectl get nodes -o name | wc -l)
 [ "$nodes" -gt 0 ] || echo "There is no node here: workloads are held and released all the same, their pods stay Pending."
 
-go build -trimpath -o bin/ ./cmd/codb ./cmd/kubectl-codb
+make --no-print-directory -s build
 export PATH=$PWD/bin:$PATH
 if [ "$nodes" -gt 0 ] && [ "${CODB_CLUSTER:-}" != current ]; then
 	say "codb, as pods: two operators, one of which decides, and the gate"
