@@ -30,6 +30,7 @@ type Projection struct {
 	ledger  string
 	applied uint64
 	horizon int64 // contacts before it were forgotten
+	newest  int64 // instant of any record
 	people  map[string][]entry
 	entries int
 	shapes  table[shape]
@@ -80,7 +81,7 @@ func NewProjection(lookBack time.Duration) *Projection {
 }
 
 func (p *Projection) clear() {
-	p.ledger, p.applied, p.entries = "", 0, 0
+	p.ledger, p.applied, p.entries, p.newest = "", 0, 0, 0
 	p.people = map[string][]entry{}
 	p.shapes, p.runs, p.done = newTable[shape](), newTable[Run](), map[uint32]*Progress{}
 	p.restorations = restorations{open: map[string]restoration{}}
@@ -148,6 +149,7 @@ func (p *Projection) check(page *Page) error {
 }
 
 func (p *Projection) add(r *Record) {
+	p.newest = max(p.newest, r.At.UnixNano())
 	if p.happened(r) {
 		return
 	}
@@ -222,30 +224,6 @@ func grown(list []entry) []entry {
 	out := make([]entry, len(list), len(list)+1+len(list)/4)
 	copy(out, list)
 	return out
-}
-
-// Forget drops the contacts that no look-back from now on can see.
-func (p *Projection) Forget(now time.Time) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.horizon = now.Add(-p.lookBack).UnixNano()
-	for id, list := range p.people {
-		kept := make([]entry, 0, len(list))
-		for _, e := range list {
-			if e.at >= p.horizon || !p.shapes.list[e.shape].contact() {
-				kept = append(kept, e)
-			}
-		}
-		if len(kept) == len(list) {
-			continue
-		}
-		p.entries -= len(list) - len(kept)
-		if len(kept) == 0 {
-			delete(p.people, id)
-		} else {
-			p.people[id] = kept
-		}
-	}
 }
 
 // Position is how far the projection has come.

@@ -254,6 +254,13 @@ func TestClocksThatJump(t *testing.T) {
 	o.want("put forth, the hold is over", []string{"c-2"}, people(d))
 	o.town.wait(48 * time.Hour)
 	o.want("and permits too", []permit.Answer{permit.Expired}, o.redeem(pod(1, "spring"), ids(d)...))
+	o.tend()
+	o.town.wait(4 * contacts.LookBack) // far forth, and back
+	o.desk.forget(o.town.clock())
+	o.town.change(func() { o.town.key = "v2" }) // everybody is asked about anew
+	o.town.wait(-4 * contacts.LookBack)
+	o.tend()
+	o.want("and who was contacted is still known", []string{"c-2"}, people(o.draw(pod(2, "spring"), 9)))
 }
 
 func TestADrawWaitsForSomebody(t *testing.T) {

@@ -53,10 +53,10 @@ func (d *Desk) Tend(ctx context.Context) error {
 }
 
 func (d *Desk) forget(now time.Time) {
-	d.past.Forget(now)
+	since := d.past.Forget(now)
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.book.Forget(now.Add(-contacts.LookBack))
+	d.book.Forget(since)
 }
 
 // tend looks once at all live permits; mark is up to which the consents were

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -101,7 +102,8 @@ func TestABadNetworkLosesNothing(t *testing.T) {
 	at := postgres.Place(t)
 	proxy := postgres.Behind(t, at)
 	gates := []*ledger.Database{open(t, proxy.URL(), time.Minute), open(t, proxy.URL(), time.Minute)}
-	sql(t, at, raises("40001", "random() < 0.2"))
+	sql(t, at, raises("40001", "random() < 0.1"))
+	sql(t, at, strings.ReplaceAll(raises("40P01", "random() < 0.1"), "raises", "deadlocks"))
 	proxy.Latency.Store(int64(time.Millisecond))
 	proxy.Resets.Store(20)
 	w := &writers{acknowledged: map[string]uint64{}}
@@ -115,6 +117,9 @@ func TestABadNetworkLosesNothing(t *testing.T) {
 	proxy.Resets.Store(0)
 	if w.count() != len(gates)*each*batches*rowsOf {
 		t.Errorf("%d records were acknowledged", w.count())
+	}
+	if w.refused > 0 {
+		t.Errorf("%d batches were refused, though asking again was all there was to do", w.refused)
 	}
 	w.check(t, gates[0])
 }
