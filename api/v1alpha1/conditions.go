@@ -30,6 +30,9 @@ const (
 	// ReasonStalled: codb failed several times in the same way; the message says
 	// how. It tries again when the object changes.
 	ReasonStalled = "Stalled"
+	// ReasonEnginesDiffer: OPA answers a rule otherwise than codb's own engine and
+	// alone from now on; report it.
+	ReasonEnginesDiffer = "EnginesDiffer"
 	// ReasonNamespaceMissing: a namespace of the Brand does not exist; create it
 	// or take it off the list.
 	ReasonNamespaceMissing = "NamespaceMissing"

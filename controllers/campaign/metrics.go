@@ -162,6 +162,9 @@ func (a asking) Judge(ctx context.Context, q decision.Question) ([]decision.Answ
 	return answers, err
 }
 
+// Doubted implements decision.Sweeper.
+func (a asking) Doubted() uint64 { return decision.SweeperOf(a.judge).Doubted() }
+
 // Sweep implements decision.Sweeper.
 func (a asking) Sweep(ctx context.Context, s decision.Sweep) error {
 	began, asked, answer := time.Now(), atomic.Int64{}, s.Answer

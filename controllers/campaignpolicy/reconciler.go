@@ -95,6 +95,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	}
 	if perr == nil {
 		r.announce(ctx, before, p)
+		r.warn(ctx, before, p)
 	}
 	return res, errors.Join(err, perr)
 }
@@ -113,6 +114,9 @@ func (r *Reconciler) decide(ctx context.Context, p *v1alpha1.CampaignPolicy, rep
 		s.Engines = policy.Engines(policy.FromObject(p), report)
 		s.InForce = rev
 		r.Book.Put(p, inForce(policy.FromObject(p), &p.Spec, rev.Digest))
+		for _, rule := range r.Book.Differing(p.Name) {
+			s.Engines = policy.Doubted(s.Engines, rule)
+		}
 		if why := r.Book.Stalled(p.Name); why != "" {
 			s.InForce, s.Engines = nil, nil
 			set(p, metav1.ConditionFalse, v1alpha1.ReasonStalled, why+"; simplify it: campaigns that the policy matches are blocked until it changes")
@@ -290,24 +294,35 @@ func (r *Reconciler) announce(ctx context.Context, before, p *v1alpha1.CampaignP
 	r.Events.Eventf(p, nil, kind, is.Reason, "Compile", "%s", is.Message)
 }
 
+// warn of rules that OPA answers otherwise than the native engine, once.
+func (r *Reconciler) warn(ctx context.Context, before, p *v1alpha1.CampaignPolicy) {
+	for _, e := range p.Status.Engines {
+		if e.Why == policy.WhyDoubted && !slices.Contains(before.Status.Engines, e) {
+			log.FromContext(ctx).Info("OPA answers a rule otherwise than the native engine", "rule", e.Rule)
+			r.Events.Eventf(p, nil, "Warning", v1alpha1.ReasonEnginesDiffer, "Confirm", "rule %s: %s", e.Rule, e.Why)
+		}
+	}
+}
+
 // SetupWithManager registers the reconciler.
 func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("campaignpolicy").
 		For(&v1alpha1.CampaignPolicy{}, builder.WithPredicates(predicate.GenerationChangedPredicate{})).
-		WatchesRawSource(source.Func(r.stalls)).
+		WatchesRawSource(source.Func(r.troubles)).
 		Complete(r)
 }
 
-// stalls wakes for policies that stalled, once for each time.
-func (r *Reconciler) stalls(ctx context.Context, q workqueue.TypedRateLimitingInterface[reconcile.Request]) error {
+// troubles wakes for policies that stalled, or of which OPA answers a rule otherwise
+// than the native engine, once for each time.
+func (r *Reconciler) troubles(ctx context.Context, q workqueue.TypedRateLimitingInterface[reconcile.Request]) error {
 	go func() {
-		var told []string
+		var told map[string]string
 		for {
 			changed := r.Book.Changed()
-			now := r.Book.AllStalled()
-			for _, name := range now {
-				if !slices.Contains(told, name) {
+			now := r.Book.Troubled()
+			for name, what := range now {
+				if told[name] != what {
 					q.Add(reconcile.Request{NamespacedName: types.NamespacedName{Name: name}})
 				}
 			}

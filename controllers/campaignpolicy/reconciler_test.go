@@ -399,3 +399,33 @@ func TestTheStatusSaysByWhatRulesAreEvaluated(t *testing.T) {
 		t.Errorf("engines %+v", engines)
 	}
 }
+
+// A rule that OPA answers otherwise than the native engine is named, in the status
+// and once to people.
+func TestARuleThatOPAAnswersOtherwiseIsNamed(t *testing.T) {
+	w := newWorld(t)
+	w.is(says("Never"))
+	if e := w.looks().Status.Engines; len(e) != 1 || e[0].Engine != v1alpha1.EngineNative {
+		t.Fatalf("engines: %+v", e)
+	}
+	w.announced()
+	changed := w.Book.Changed()
+	w.Book.Differ("own", policy.OwnRule)
+	select {
+	case <-changed:
+	default:
+		t.Error("nobody hears of it")
+	}
+	p := w.looks()
+	if e := p.Status.Engines[0]; e.Engine != v1alpha1.EngineOPA || e.Why != policy.WhyDoubted {
+		t.Errorf("engines: %+v", e)
+	}
+	w.looks()
+	if said := w.announced(); len(said) != 1 || !strings.HasPrefix(said[0], "Warning EnginesDiffer rule rego: OPA answered otherwise") {
+		t.Errorf("announced %q, want it once", said)
+	}
+	w.is(says("Other"))
+	if e := w.looks().Status.Engines; e[0].Engine != v1alpha1.EngineNative {
+		t.Errorf("another revision is not tried natively: %+v", e)
+	}
+}

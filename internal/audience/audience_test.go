@@ -236,6 +236,8 @@ func (*swept) Sweep(_ context.Context, s decision.Sweep) error {
 	return nil
 }
 
+func (*swept) Doubted() uint64 { return 0 }
+
 // What an evaluation allocates is for its chunks, and for none of its customers.
 func TestAnEvaluationAllocatesNothingForACustomer(t *testing.T) {
 	const customers = 3 * expr.Chunk
@@ -266,3 +268,47 @@ func (frozen) Since(mark uint64) ([]string, uint64, bool) { return nil, 1, mark 
 type still struct{ ledger }
 
 func (still) Since(mark uint64) ([]string, uint64, bool) { return nil, 1, mark != 1 }
+
+// doubting finds wrong what it says first.
+type doubting struct {
+	swept
+	doubts uint64
+	sweeps int
+}
+
+func (d *doubting) Doubted() uint64 { return d.doubts }
+
+func (d *doubting) Sweep(ctx context.Context, s decision.Sweep) error {
+	d.sweeps++
+	if d.doubts > 0 {
+		return d.swept.Sweep(ctx, s)
+	}
+	err := d.swept.Sweep(ctx, s)
+	d.doubts++
+	return errors.Join(err, errors.New("it was wrong"))
+}
+
+// What is found wrong is asked anew in the same look, and what others found wrong
+// in the next.
+func TestWhatIsFoundWrongIsAskedAnew(t *testing.T) {
+	judge, table := &doubting{}, audience.NewTable()
+	var e audience.Evaluation
+	look := func() {
+		t.Helper()
+		got, err := e.Refresh(t.Context(), audience.Asked{
+			Key: "k", Now: noon, Judge: judge, Records: frozen{people{"a": customer(1, false), "b": customer(2, false)}}, Ledger: still{}, Past: still{},
+			Table: table, Audience: &v1alpha1.Audience{Everyone: &v1alpha1.Everyone{}},
+		})
+		if err != nil || got.Counts.Targeted != 2 || got.Counts.Allowed != 2 {
+			t.Fatalf("%+v, %v", got, err)
+		}
+	}
+	for step, want := range []int{2, 2, 3} {
+		if step == 2 {
+			judge.doubts++
+		}
+		if look(); judge.sweeps != want {
+			t.Errorf("step %d: asked %d times, want %d", step, judge.sweeps, want)
+		}
+	}
+}

@@ -61,6 +61,7 @@ type Evaluation struct {
 	sum       decision.Tally // of chunks
 	recount   bool           // sum does not know the ends of reasons
 	told      uint64         // of news that were looked at
+	doubted   uint64         // what the judge had found wrong, see decision.Sweeper
 	since     time.Time      // see Since
 
 	apart contacted
@@ -110,11 +111,22 @@ func (a *Asked) hides(id string) bool {
 // returns an error nothing may be concluded from it; the next Refresh asks about
 // everybody again.
 func (e *Evaluation) Refresh(ctx context.Context, a Asked) (*decision.Tally, error) {
+	judge := decision.SweeperOf(a.Judge)
+	for {
+		doubted := judge.Doubted()
+		tally, err := e.refresh(ctx, a, doubted)
+		if judge.Doubted() == doubted {
+			return tally, err
+		} // what was wrong is asked of others now, and all of it anew
+	}
+}
+
+func (e *Evaluation) refresh(ctx context.Context, a Asked, doubted uint64) (*decision.Tally, error) {
 	s := a.Table.Follow(a.Records, a.Past)
 	// Answers from a later time than now, of a clock that was put back, say
 	// nothing of now.
-	if e.key != a.Key || e.snapshot == nil || e.snapshot.dicts[0] != s.dicts[0] || a.Now.Before(e.at) {
-		*e = Evaluation{key: a.Key, runs: a.Runs, since: e.since, told: s.told, chosen: newChosen(a.Audience)}
+	if e.key != a.Key || e.doubted != doubted || e.snapshot == nil || e.snapshot.dicts[0] != s.dicts[0] || a.Now.Before(e.at) {
+		*e = Evaluation{key: a.Key, doubted: doubted, runs: a.Runs, since: e.since, told: s.told, chosen: newChosen(a.Audience)}
 	}
 	e.at = a.Now
 	e.since, e.told = decision.Sooner(e.since, s.since(e.told)), s.told

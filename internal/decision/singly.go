@@ -20,6 +20,9 @@ func SweeperOf(j Judge) Sweeper {
 // Singly asks a Judge about each customer of a Sweep.
 type Singly struct{ Judge Judge }
 
+// Doubted implements Sweeper.
+func (Singly) Doubted() uint64 { return 0 }
+
 // Sweep implements Sweeper.
 func (s Singly) Sweep(ctx context.Context, of Sweep) error {
 	chunks := of.Chunks

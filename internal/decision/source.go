@@ -58,4 +58,8 @@ type Sweep struct {
 // what it answered.
 type Sweeper interface {
 	Sweep(ctx context.Context, s Sweep) error
+	// Doubted is how often something was found wrong that had been answered: who
+	// keeps answers from before the latest time asks about everybody again, also
+	// after a Sweep that returned an error over it.
+	Doubted() uint64
 }

@@ -47,7 +47,8 @@ type page struct {
 	generation int64
 	match      *v1alpha1.PolicyMatch // of the latest generation, where none is in force
 	inForce    *InForce
-	stalled    string // why it is not asked any more; empty: it is
+	stalled    string   // why it is not asked any more; empty: it is
+	differing  []string // rules that OPA answers otherwise than the native engine
 }
 
 // NewBook makes an empty book.
@@ -57,7 +58,7 @@ func NewBook(lib *Library, sandbox *Sandbox) *Book {
 		pages: map[string]page{}, judges: map[string]decision.Judge{}, changed: make(chan struct{}),
 	}
 	if sandbox != nil {
-		sandbox.struck = b.stall
+		sandbox.struck, sandbox.differed = b.stall, b.Differ
 	}
 	return b
 }
@@ -69,7 +70,7 @@ func (b *Book) Put(p *v1alpha1.CampaignPolicy, f *InForce) {
 	defer b.mu.Unlock()
 	next := page{uid: p.UID, generation: p.Generation, match: p.Spec.Match, inForce: f}
 	if was := b.pages[p.Name]; was.uid == next.uid && was.generation == next.generation {
-		next.stalled = was.stalled // the same would only stall again
+		next.stalled, next.differing = was.stalled, was.differing // the same would only happen again
 	}
 	b.pages[p.Name] = next
 	b.turn()
@@ -98,17 +99,37 @@ func (b *Book) Stalled(name string) string {
 	return b.pages[name].stalled
 }
 
-// AllStalled names the policies that are not asked any more.
-func (b *Book) AllStalled() []string {
+// Differ notes that OPA answers a rule of a policy otherwise than the native engine,
+// and wakes who asked about it.
+func (b *Book) Differ(policy, rule string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	var out []string
+	if p, ok := b.pages[policy]; ok && !slices.Contains(p.differing, rule) {
+		p.differing = append(slices.Clip(p.differing), rule)
+		b.pages[policy] = p
+	}
+	b.wake()
+}
+
+// Differing are the rules of a policy's latest generation that OPA answers
+// otherwise than the native engine: it alone answers for them.
+func (b *Book) Differing(name string) []string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return slices.Sorted(slices.Values(b.pages[name].differing))
+}
+
+// Troubled names the policies of which something isn't as it should be, each time
+// with another word when that changes.
+func (b *Book) Troubled() map[string]string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	out := map[string]string{}
 	for name, p := range b.pages {
-		if p.stalled != "" {
-			out = append(out, name)
+		if p.stalled != "" || len(p.differing) > 0 {
+			out[name] = fmt.Sprint(p.stalled, p.differing)
 		}
 	}
-	slices.Sort(out)
 	return out
 }
 
@@ -202,6 +223,10 @@ func (b *Book) References(set []InForce) []v1alpha1.PolicyReference {
 // turn forgets judges of sets that may be gone and wakes who waits.
 func (b *Book) turn() {
 	b.judges = map[string]decision.Judge{}
+	b.wake()
+}
+
+func (b *Book) wake() {
 	close(b.changed)
 	b.changed = make(chan struct{})
 }

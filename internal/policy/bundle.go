@@ -17,6 +17,8 @@ type use struct {
 	rule   string
 	mode   v1alpha1.PolicyMode
 	pkg    ast.Ref
+	// alike is the same for what other policies use with the same parameters.
+	alike string
 	// sets are those that its module defines, of deny, hold and wake.
 	sets []string
 	// untimed: it looks at the time and doesn't say when its answer changes.
@@ -101,7 +103,7 @@ func (l *Library) addUse(b *bundle, p *Policy, u *v1alpha1.RuleUse, at, slot str
 			topics[t] = true
 		}
 	}
-	b.uses = append(b.uses, l.useOf(p, u.Name, pkg, r.module))
+	b.uses = append(b.uses, l.useOf(p, use{rule: u.Name, pkg: pkg, alike: alike}, r.module))
 	return values, nil
 }
 
@@ -120,7 +122,7 @@ func (l *Library) addOwn(b *bundle, p *Policy, at string, topics map[string]bool
 		topics[t] = true
 	}
 	pkg := bundleRef(at, "own")
-	b.uses = append(b.uses, l.useOf(p, OwnRule, pkg, m))
+	b.uses = append(b.uses, l.useOf(p, use{rule: OwnRule, pkg: pkg, alike: OwnRule + " " + digest(p.Rego)}, m))
 	own, err := moved(m, pkg, nil)
 	if err != nil {
 		return fmt.Errorf("policy %s: place its Rego: %w", p.Name, err)
@@ -130,8 +132,8 @@ func (l *Library) addOwn(b *bundle, p *Policy, at string, topics map[string]bool
 }
 
 // useOf reads off a module what it answers with.
-func (l *Library) useOf(p *Policy, name string, pkg ast.Ref, m *ast.Module) use {
-	u := use{policy: p.Name, rule: name, mode: p.mode(), pkg: pkg}
+func (l *Library) useOf(p *Policy, u use, m *ast.Module) use {
+	u.policy, u.mode = p.Name, p.mode()
 	for _, set := range []string{"deny", "hold", "wake"} {
 		if slices.ContainsFunc(m.Rules, func(r *ast.Rule) bool { return r.Head.Ref()[0].Value.String() == set }) {
 			u.sets = append(u.sets, set)

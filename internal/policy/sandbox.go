@@ -73,6 +73,10 @@ type Sandbox struct {
 	// struck hears of rules that got their workers killed time and again. Nil:
 	// nobody does.
 	struck func(p Policy, rule string)
+	// differed hears of rules for which OPA answers otherwise than the native
+	// engine. Nil: nobody does.
+	differed func(policy, rule string)
+	certain  certainty
 
 	judging  pool
 	checking pool // apart, so that a policy on trial delays no campaign

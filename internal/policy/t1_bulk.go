@@ -13,6 +13,7 @@ import (
 type bulk struct {
 	decision.Bulk
 	rows    expr.Bits // of the chunk: who is asked about
+	whole   bool      // they are all who are looked at
 	left    []int     // of them, those that OPA must answer for
 	entries []entry   // of Reasons
 	lo, hi  int
@@ -25,8 +26,7 @@ type bulk struct {
 // entry is a reason, and until when it holds.
 type entry struct {
 	told  *told // nil: no unit says it
-	sig   uint64
-	own   bool // the sets are no unit's
+	own   bool  // the sets are no unit's
 	until latest
 	last  expr.Bits // those whom until is of
 }
@@ -53,10 +53,10 @@ func (p *program) bulk(of *plan, rows expr.Bits, odd []int) *bulk {
 		b.left = append(b.left, row)
 	}
 	b.stale(of)
-	whole := slices.Equal(b.rows, p.only)
+	b.whole = slices.Equal(b.rows, p.only)
 	for _, u := range of.units {
 		for _, t := range u.says.reasons {
-			b.reason(t, whole && len(b.left) == 0)
+			b.reason(t, b.whole && len(b.left) == 0)
 		}
 	}
 	return b
@@ -127,7 +127,7 @@ func (b *bulk) reason(t *told, shared bool) {
 	}
 	for i := range t.as {
 		b.Reasons = append(b.Reasons, decision.BulkReason{Reason: t.as[i], Who: who})
-		b.entries = append(b.entries, entry{told: t, sig: t.sigs[i], own: !shared && len(t.as) == 1, until: until, last: last})
+		b.entries = append(b.entries, entry{told: t, own: !shared && len(t.as) == 1, until: until, last: last})
 	}
 }
 
@@ -184,7 +184,7 @@ func (b *bulk) add(row int, a *decision.Answer) {
 			clear(who)
 			clear(last)
 			b.Reasons = append(b.Reasons, decision.BulkReason{Reason: r, Who: who})
-			b.entries = append(b.entries, entry{sig: signatureOf(&r), own: true, until: latest{ns: decision.Never}, last: last})
+			b.entries = append(b.entries, entry{own: true, until: latest{ns: decision.Never}, last: last})
 		}
 		e := &b.entries[i]
 		if !e.own {
@@ -239,32 +239,40 @@ func (b *bulk) done() *decision.Bulk {
 	return &b.Bulk
 }
 
-// agrees says whether an answer of somebody else for a row is the same.
-func (b *bulk) agrees(row int, a *decision.Answer) bool {
-	want := inBulk(a)
-	n := 0
+// reasonsOf somebody, each once, as inBulk has them.
+func (b *bulk) reasonsOf(row int) (out []decision.Reason) {
 	for i := range b.Reasons {
 		if !b.Reasons[i].Who.Has(row) {
 			continue
 		}
-		n++
-		at := slices.IndexFunc(want, func(r decision.Reason) bool { return common(r) == b.Reasons[i].Reason })
-		if at < 0 {
-			return false
+		r := b.Reasons[i].Reason
+		r.Until = time.Time{}
+		if t := b.entries[i].told; t != nil && t.ends != nil && t.ends.Has(row) && !t.open.Has(row) {
+			r.Until = time.Unix(0, t.until[row]).UTC()
 		}
-		t := b.entries[i].told
-		if t == nil || t.ends == nil {
-			continue
-		}
-		until := time.Time{}
-		if t.ends.Has(row) && !t.open.Has(row) {
-			until = time.Unix(0, t.until[row])
-		}
-		if !want[at].Until.Equal(until) {
-			return false
+		out = append(out, r)
+	}
+	slices.SortFunc(out, compareReasons)
+	return out
+}
+
+// agrees says whether an answer of somebody else for a row is the same.
+func (b *bulk) agrees(row int, a *decision.Answer) bool {
+	return sameReasons(b.reasonsOf(row), b.asBulk(a)) && a.StaleAt.Equal(stale(b.StaleAt[row]))
+}
+
+// asBulk is inBulk without the ends of reasons that no unit says: whose they are
+// is not kept.
+func (b *bulk) asBulk(a *decision.Answer) []decision.Reason {
+	out := inBulk(a)
+	for i := range out {
+		r := common(out[i])
+		at := slices.IndexFunc(b.Reasons, func(had decision.BulkReason) bool { return had.Reason == r })
+		if at >= 0 && b.entries[at].told == nil {
+			out[i].Until = time.Time{}
 		}
 	}
-	return n == len(want) && a.StaleAt.Equal(stale(b.StaleAt[row]))
+	return out
 }
 
 // stale is when an answer of Bulk's is stale.
@@ -275,7 +283,7 @@ func stale(ns int64) time.Time {
 	return time.Unix(0, ns).UTC()
 }
 
-// inBulk are the reasons of an answer as many people have them, each once.
+// inBulk are the reasons of an answer as many people have them, each once, sorted.
 func inBulk(a *decision.Answer) (out []decision.Reason) {
 	for _, r := range a.Reasons {
 		until := r.Until
@@ -290,5 +298,6 @@ func inBulk(a *decision.Answer) (out []decision.Reason) {
 			had.Until = until
 		}
 	}
+	slices.SortFunc(out, compareReasons)
 	return out
 }

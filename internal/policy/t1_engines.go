@@ -21,6 +21,19 @@ func Engines(p Policy, r Report) []v1alpha1.RuleEngine {
 	return out
 }
 
+// WhyDoubted says of a rule why OPA evaluates it although it is native.
+const WhyDoubted = "OPA answered otherwise than the native engine, and answers alone until codb restarts: report it, with the policy"
+
+// Doubted are engines of which one rule's was found wrong.
+func Doubted(engines []v1alpha1.RuleEngine, rule string) []v1alpha1.RuleEngine {
+	for i := range engines {
+		if e := &engines[i]; e.Rule == rule {
+			e.Engine, e.Why = v1alpha1.EngineOPA, WhyDoubted
+		}
+	}
+	return engines
+}
+
 func engineOf(rule string, r Report) v1alpha1.RuleEngine {
 	of := func(refused []Refused) string {
 		if at := slices.IndexFunc(refused, func(r Refused) bool { return r.Rule == rule }); at >= 0 {

@@ -2,8 +2,6 @@ package policy
 
 import (
 	"context"
-	"maps"
-	"math/rand/v2"
 	"runtime"
 	"slices"
 	"sync"
@@ -19,15 +17,12 @@ import (
 const (
 	maxPlans  = 1024
 	maxValues = 1 << 18
-	// worthwhile is how many customers a campaign asks about before it gets a
-	// plan: OPA answers for these in the time that it takes to make one.
-	worthwhile = 32
 )
 
 // engine answers natively and has OPA answer what it can't: customers whom
 // columns can't hold, rules that are not compiled, and policies' own Rego, which
-// nobody but a worker process evaluates. It asks OPA about some customers all the
-// same, and stops to answer for a campaign when OPA differs.
+// nobody but a worker process evaluates. It has OPA confirm some of what it says,
+// and leaves to OPA the rules for which that differs.
 type engine struct {
 	sandbox  *Sandbox
 	policies []Policy
@@ -39,56 +34,60 @@ type engine struct {
 
 	standMu   sync.Mutex
 	standings map[decision.Campaign]*standing
-	turns     int // of standings: counted where one is given up
-	differs   bool
-	worth     int  // see worthwhile
 	alone     bool // nobody confirms what it says: for measuring
 
 	judging, sweeping programs
 	last              atomic.Pointer[asked] // of a sweep
+	few               nowAndThen
 }
 
 // standing is what an engine knows of one campaign.
 type standing struct {
-	asked  int  // customers until now
-	wrong  bool // OPA differed: it alone answers for good
+	doubts *doubts // that it was found out with
 	once   sync.Once
 	native bool           // false: OPA answers
 	rest   decision.Judge // of what the plan leaves out; nil: it is complete
+	trust  trust          // of the rest
 	err    error
-
-	mu    sync.Mutex
-	seen  map[uint64]uint8 // by set of reasons: how often OPA confirmed it
-	quick [64]uint64       // sets, by themselves, that were confirmed often enough
-	since int              // answers since seen was begun
-	rate  float64          // of those that are chosen evenly
-	dice  *rand.Rand
 }
 
-// programs are those that nobody uses.
+// programs are those that nobody uses. Who comes while as many as there are
+// processors are at work waits: a new one would have everything to compile and to
+// ask OPA again.
 type programs struct {
-	mu   sync.Mutex
-	idle []*program
+	working chan struct{}
+	mu      sync.Mutex
+	idle    []*program
 }
 
-// take lends a program that nobody else uses; give takes it back.
-func (e *engine) take(from *programs) *program {
+func newPrograms() programs { return programs{working: make(chan struct{}, runtime.GOMAXPROCS(0))} }
+
+// take lends a program that has some doubts, the one that was used last; give
+// takes it back.
+func (e *engine) take(from *programs, d *doubts) *program {
+	from.working <- struct{}{}
 	from.mu.Lock()
 	defer from.mu.Unlock()
-	if last := len(from.idle) - 1; last >= 0 {
+	for last := len(from.idle) - 1; last >= 0; last-- {
 		p := from.idle[last]
 		from.idle = from.idle[:last]
-		return p
+		if p.doubts == d {
+			return p
+		}
 	}
-	return newProgram(e.asked, &e.mu)
+	p := newProgram(e.asked, &e.mu)
+	p.certain, p.doubts = &e.sandbox.certain, d
+	return p
 }
 
+// give takes nil for one that is not to be used any more.
 func (e *engine) give(to *programs, p *program) {
 	to.mu.Lock()
 	defer to.mu.Unlock()
-	if len(p.plans) <= maxPlans && p.columns.Values() <= maxValues && len(to.idle) < runtime.GOMAXPROCS(0) {
+	if p != nil && len(p.plans) <= maxPlans && p.columns.Values() <= maxValues {
 		to.idle = append(to.idle, p)
 	}
+	<-to.working
 }
 
 // newEngine makes an engine in front of OPA, whose workers have accepted the
@@ -110,71 +109,73 @@ func newEngine(s *Sandbox, ps []Policy, opa decision.Judge) decision.Judge {
 	}
 	i.elsewhere = &oracle{judge: s.judgeOf(ps, false)}
 	return &engine{
-		sandbox: s, policies: ps, opa: opa, metrics: s.native, asked: i, standings: map[decision.Campaign]*standing{}, worth: worthwhile,
+		sandbox: s, policies: ps, opa: opa, metrics: s.native, asked: i, standings: map[decision.Campaign]*standing{},
+		judging: newPrograms(), sweeping: newPrograms(),
 	}
 }
 
 // Digest implements decision.Judge.
 func (e *engine) Digest() string { return e.opa.Digest() }
 
-// Differs says whether OPA answered differently than a plan of this engine.
-func (e *engine) Differs() bool {
-	e.standMu.Lock()
-	defer e.standMu.Unlock()
-	return e.differs
-}
-
 // Judge implements decision.Judge.
 func (e *engine) Judge(ctx context.Context, q decision.Question) ([]decision.Answer, error) {
 	if denied, ok := offClock(&q); ok {
 		return denied, nil
 	}
-	s, few := e.standing(q.Campaign, len(q.Subjects))
-	if !few {
-		if err := e.prepare(ctx, s, &q.Campaign); err != nil {
-			return nil, err
-		}
+	for {
+		d := e.sandbox.certain.now()
+		out, err := e.judge(ctx, d, &q)
+		if e.sandbox.certain.now() == d {
+			return out, err
+		} // what was answered with fewer doubts does not count
 	}
-	if few || !s.native {
+}
+
+func (e *engine) judge(ctx context.Context, d *doubts, q *decision.Question) ([]decision.Answer, error) {
+	s := e.standing(q.Campaign, d)
+	if err := e.prepare(ctx, s, &e.judging, &q.Campaign); err != nil {
+		return nil, err
+	}
+	if !s.native {
 		e.metrics.opa(len(q.Subjects))
-		return e.opa.Judge(ctx, q)
+		return e.opa.Judge(ctx, *q)
 	}
-	s.begin(len(q.Subjects))
+	rate := e.rate(len(q.Subjects), len(q.Subjects))
 	out := make([]decision.Answer, 0, len(q.Subjects))
 	for lo := 0; lo < len(q.Subjects); lo += expr.Chunk {
-		part := q
+		part := *q
 		part.Subjects = q.Subjects[lo:min(lo+expr.Chunk, len(q.Subjects))]
-		answers, ok, err := e.part(ctx, s, part)
+		answers, err := e.part(ctx, s, part, rate)
 		if err != nil {
 			return nil, err
-		}
-		if !ok { // nothing that the plan said counts
-			e.quarantine(q.Campaign)
-			return e.opa.Judge(ctx, q)
 		}
 		out = append(out, answers...)
 	}
 	return out, nil
 }
 
-// part answers for as many customers as are put into columns at once; not ok:
-// the plan is wrong.
-func (e *engine) part(ctx context.Context, s *standing, q decision.Question) (out []decision.Answer, ok bool, err error) {
+// part answers for as many customers as are put into columns at once.
+func (e *engine) part(ctx context.Context, s *standing, q decision.Question, rate float64) (out []decision.Answer, err error) {
 	out = make([]decision.Answer, len(q.Subjects))
-	left, ok := e.answers(&q, out)
+	left, sample, claims, ok := e.answers(s, &q, out, rate)
 	if !ok {
-		return nil, false, nil
+		e.distrustAll()
+		return nil, errDiffers
 	}
 	if s.rest != nil {
-		if err := s.complete(ctx, q, out); err != nil {
-			return nil, false, err
+		k := picking{claims: claims}
+		if err := s.complete(ctx, q, out, left, &k); err != nil {
+			return nil, err
 		}
+		for _, row := range sample {
+			k.who.Set(row)
+		}
+		sample, claims = k.rows(nil), k.claims
 	}
-	sample := s.sample(out, left)
 	e.metrics.native(len(out)-len(left), len(left))
 	ask := slices.Concat(left, sample)
 	if len(ask) == 0 {
-		return out, true, nil
+		return out, nil
 	}
 	some := q
 	some.Subjects = make([]decision.Subject, len(ask))
@@ -183,29 +184,37 @@ func (e *engine) part(ctx context.Context, s *standing, q decision.Question) (ou
 	}
 	answers, err := e.opa.Judge(ctx, some)
 	if err != nil {
-		return nil, false, err
+		return nil, err
 	}
 	for i, row := range ask {
 		if i >= len(left) && !sameAnswer(&answers[i], &out[row]) {
-			return nil, false, nil
+			e.distrust(out[row].Reasons, answers[i].Reasons)
+			return nil, errDiffers
 		}
 		out[row] = answers[i]
 	}
-	return out, true, nil
+	confirmAll(claims)
+	return out, nil
 }
 
-// answers has a program answer.
-func (e *engine) answers(q *decision.Question, out []decision.Answer) (left []int, ok bool) {
+// answers has a program answer, and choose who is to be confirmed; not ok: the
+// plan is wrong.
+func (e *engine) answers(s *standing, q *decision.Question, out []decision.Answer, rate float64) (left, sample []int, claims []claim, ok bool) {
+	p := e.take(&e.judging, s.doubts)
 	defer func() {
 		if recover() != nil { // a fault of the plan must not be one of the operator
-			ok = false
+			p, ok = nil, false
 		}
+		e.give(&e.judging, p)
 	}()
-	p := e.take(&e.judging)
 	plan, _ := p.plan(&q.Campaign)
 	left = plan.answers(q, out)
-	e.give(&e.judging, p)
-	return left, true
+	if !e.alone {
+		p.doubt(plan, &p.out)
+		p.picking.some(&p.out, rate)
+		sample, claims = p.picking.rows(nil), slices.Clone(p.picking.claims)
+	}
+	return left, sample, claims, true
 }
 
 // answers asks the plan about customers. It returns those that are left to
@@ -241,13 +250,18 @@ func (p *plan) answers(q *decision.Question, out []decision.Answer) (left []int)
 	return left
 }
 
-// complete adds what the rest of the policies says.
-func (s *standing) complete(ctx context.Context, q decision.Question, out []decision.Answer) error {
+// complete adds what the rest of the policies says, and chooses who is to be
+// confirmed for that.
+func (s *standing) complete(ctx context.Context, q decision.Question, out []decision.Answer, left []int, k *picking) error {
 	answers, err := s.rest.Judge(ctx, q)
 	if err != nil {
 		return err
 	}
+	k.who = expr.NewBits(expr.Chunk)
 	for i := range out {
+		if !slices.Contains(left, i) {
+			s.doubt(&answers[i], i, k)
+		}
 		g := gathered{reasons: append(out[i].Reasons, answers[i].Reasons...), staleAt: out[i].StaleAt}
 		g.sooner(answers[i].StaleAt)
 		out[i] = g.answer()
@@ -255,16 +269,32 @@ func (s *standing) complete(ctx context.Context, q decision.Question, out []deci
 	return nil
 }
 
+// doubt chooses a customer of whom the rest says what is not confirmed yet.
+func (s *standing) doubt(a *decision.Answer, row int, k *picking) {
+	set := uint64(0)
+	for i := range a.Reasons {
+		set += signatureOf(&a.Reasons[i])
+	}
+	if !a.StaleAt.IsZero() {
+		set += wakeSignature
+	}
+	k.choose(&s.trust, set, row>>6, 1<<(row&63))
+}
+
 // prepare finds out, once, what the plan for a campaign leaves out, and who
 // answers that.
-func (e *engine) prepare(ctx context.Context, s *standing, c *decision.Campaign) error {
+func (e *engine) prepare(ctx context.Context, s *standing, in *programs, c *decision.Campaign) error {
 	s.once.Do(func() {
-		refused, ok := e.tryPlan(c)
+		if s.doubts.wrong[e.everything()] {
+			return
+		}
+		refused, ok := e.tryPlan(s, in, c)
 		if s.native = ok; !ok {
 			return
 		}
 		if rest := e.left(refused); len(rest) > 0 {
-			s.rest, s.err = e.sandbox.LoadPlanned(ctx, rest)
+			planned := !slices.ContainsFunc(refused, func(r Refused) bool { return r.Why == WhyDoubted })
+			s.rest, s.err = e.sandbox.load(ctx, rest, planned)
 		}
 	})
 	if s.err != nil {
@@ -273,15 +303,15 @@ func (e *engine) prepare(ctx context.Context, s *standing, c *decision.Campaign)
 	return s.err
 }
 
-func (e *engine) tryPlan(c *decision.Campaign) (refused []Refused, ok bool) {
+func (e *engine) tryPlan(s *standing, in *programs, c *decision.Campaign) (refused []Refused, ok bool) {
+	p := e.take(in, s.doubts)
 	defer func() {
 		if recover() != nil {
-			refused, ok = nil, false
+			p, refused, ok = nil, nil, false
 		}
+		e.give(in, p)
 	}()
-	p := e.take(&e.judging)
 	_, refused = p.plan(c)
-	e.give(&e.judging, p)
 	return refused, true
 }
 
@@ -303,22 +333,19 @@ func (e *engine) left(refused []Refused) []Policy {
 	return out
 }
 
-// standing finds what is known of a campaign that asks about n more customers;
-// few: too few were asked about to make a plan.
-func (e *engine) standing(c decision.Campaign, n int) (s *standing, few bool) {
+// standing finds what is known of a campaign.
+func (e *engine) standing(c decision.Campaign, d *doubts) *standing {
 	e.standMu.Lock()
 	defer e.standMu.Unlock()
-	s = e.standings[c]
-	if s == nil {
+	s := e.standings[c]
+	if s == nil || s.doubts != d {
 		if len(e.standings) >= maxPlans {
-			maps.DeleteFunc(e.standings, func(_ decision.Campaign, s *standing) bool { return !s.wrong })
-			e.turns++
+			clear(e.standings)
 		}
-		s = &standing{seen: map[uint64]uint8{}, dice: rand.New(rand.NewPCG(1, uint64(len(e.standings))))}
+		s = &standing{doubts: d}
 		e.standings[c] = s
 	}
-	s.asked += n
-	return s, s.asked < e.worth
+	return s
 }
 
 func (e *engine) forget(c decision.Campaign, s *standing) {
@@ -326,18 +353,5 @@ func (e *engine) forget(c decision.Campaign, s *standing) {
 	defer e.standMu.Unlock()
 	if e.standings[c] == s {
 		delete(e.standings, c)
-		e.turns++
 	}
-}
-
-// quarantine leaves a campaign to OPA from now on.
-func (e *engine) quarantine(c decision.Campaign) {
-	e.metrics.differences.Inc()
-	e.standMu.Lock()
-	defer e.standMu.Unlock()
-	e.differs = true
-	e.turns++
-	s := &standing{wrong: true}
-	s.once.Do(func() {})
-	e.standings[c] = s
 }

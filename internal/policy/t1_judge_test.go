@@ -51,7 +51,6 @@ func fronted(t *testing.T, lib *Library, ps ...Policy) (*engine, *reference, *pr
 	if !ok {
 		t.Fatal("no engine")
 	}
-	e.worth = 0
 	return e, r, metrics
 }
 
@@ -103,63 +102,79 @@ func TestEngineAsksOPAAboutFew(t *testing.T) {
 	}
 }
 
-// A plan takes as long to make as OPA takes for some tens of customers: a
-// thousand campaigns to one person each must not make a thousand plans.
-func TestFewCustomersAreNotWorthAPlan(t *testing.T) {
+// What OPA has confirmed of a rule it is not asked again, whichever campaign the
+// rule is part of, unless it reads what tells the campaigns apart.
+func TestWhatIsConfirmedStaysSo(t *testing.T) {
 	lib := load(t, policies.FS)
 	e, opa, _ := fronted(t, lib, lib.Floor())
-	e.worth = worthwhile
-	for range 3 {
-		mustJudge(t, e, people(10))
-	}
-	if opa.asked != 30 {
-		t.Errorf("OPA was asked about %d of 30", opa.asked)
-	}
-	mustJudge(t, e, people(500))
-	if opa.asked > 100 {
-		t.Errorf("OPA was asked about %d, once there was a plan", opa.asked)
-	}
-}
-
-func TestEachRunIsConfirmedAnew(t *testing.T) {
-	lib := load(t, policies.FS)
-	e, opa, _ := fronted(t, lib, lib.Floor())
-	q := people(manyAsked)
+	q := people(manyAsked - 1) // nobody is chosen evenly of less than a run
 	mustJudge(t, e, q)
 	first := opa.asked
-	mustJudge(t, e, q)
-	sets := map[string]bool{}
+	parts := map[string]bool{}
 	for _, a := range mustJudge(t, opa.Interpreter, q) {
-		sets[strings.Join(codes(a), " ")] = true
+		for _, r := range a.Reasons {
+			parts[r.Rule+r.Code+r.Message] = true
+		}
 	}
-	if least := confirmed * len(sets); first < least || opa.asked-first < least {
-		t.Errorf("OPA was asked about %d, then %d; there are %d sets of reasons", first, opa.asked-first, len(sets))
+	if least := confirmed; first < least || first > confirmed*(2*len(parts)+len(e.asked.uses)) {
+		t.Errorf("OPA was asked about %d; there are %d reasons", first, len(parts))
+	}
+	q.Campaign.Name = "summer"
+	mustJudge(t, e, q)
+	if n := opa.asked - first; 2*n > first { // of what only few people have, there is more to confirm
+		t.Errorf("OPA was asked about %d for a campaign of another name", n)
+	}
+	before := opa.asked
+	q.Campaign.Purpose = "Research"
+	mustJudge(t, e, q)
+	if n := opa.asked - before; n < confirmed {
+		t.Errorf("OPA was asked about %d for a campaign with another purpose", n)
 	}
 }
 
-func TestADifferenceQuarantinesThePlan(t *testing.T) {
+// Whatever is confirmed, of each run some are chosen evenly.
+func TestOfEachRunSomeAreConfirmed(t *testing.T) {
 	lib := load(t, policies.FS)
-	e, opa, metrics := fronted(t, lib, lib.Floor())
+	e, opa, _ := fronted(t, lib, lib.Floor())
+	source := newCrowd(people(100).Subjects, 64*manyAsked)
+	s := decision.Sweep{Now: june, Campaigns: campaignsOf(1), Source: source, Answer: func(int, int, *decision.Bulk) error { return nil }}
+	if err := e.Sweep(t.Context(), s); err != nil {
+		t.Fatal(err)
+	}
+	before := opa.asked
+	if err := e.Sweep(t.Context(), s); err != nil {
+		t.Fatal(err)
+	}
+	if n := opa.asked - before; n < evenly/2 || n > 2*evenly {
+		t.Errorf("OPA was asked about %d of a run", n)
+	}
+}
+
+// A rule that OPA answers otherwise is left to it at once, for whichever campaign;
+// the others are not.
+func TestADifferenceLeavesTheRuleToOPA(t *testing.T) {
+	lib := load(t, policies.FS)
+	e, opa, metrics := fronted(t, lib, lib.Floor(), own(`deny contains {"code": "Even", "message": "even"} if input.customer.bucket % 2 == 0`))
+	var told []string
+	e.sandbox.differed = func(policy, rule string) { told = append(told, policy+"/"+rule) }
 	opa.lie = func(a *decision.Answer) {
-		a.Reasons = []decision.Reason{{Code: "Other", Verdict: v1alpha1.VerdictDeny}}
+		a.Reasons = slices.DeleteFunc(a.Reasons, func(r decision.Reason) bool { return r.Rule == OwnRule })
 	}
-	q := people(20)
-	for range 2 { // OPA's word counts, at once and from then on
-		for _, a := range mustJudge(t, e, q) {
-			if !slices.Equal(codes(a), []string{"Other"}) {
-				t.Fatalf("the plan's answer counts: %+v", a)
-			}
-		}
-	}
-	if n := counted(t, metrics, "consent_policy_differences_total"); n != 1 || !e.Differs() {
-		t.Errorf("%v differences are counted", n)
+	q := people(50)
+	_ = mustJudge(t, e, q)
+	if n := counted(t, metrics, "consent_policy_differences_total"); n == 0 || !slices.Contains(told, "own/"+OwnRule) {
+		t.Fatalf("%v differences are counted, and told of %v", n, told)
 	}
 	opa.lie = nil
+	fresh, _, _ := fronted(t, lib, lib.Floor(), own(`deny contains {"code": "Even", "message": "even"} if input.customer.bucket % 2 == 0`))
+	fresh.sandbox.certain.doubt(fresh.asked.uses[len(fresh.asked.uses)-1].alike)
 	q.Campaign.Name = "summer"
-	before := opa.asked
-	mustJudge(t, e, q)
-	if opa.asked-before >= 20 {
-		t.Error("another campaign is in quarantine too")
+	if diff := cmp.Diff(mustJudge(t, opa.Interpreter, q), mustJudge(t, fresh, q)); diff != "" {
+		t.Errorf("answers (-OPA +engine):\n%s", diff)
+	}
+	rest, ok := fresh.standing(q.Campaign, fresh.sandbox.certain.now()).rest.(*judge)
+	if !ok || rest.planned || len(rest.policies) != 1 || rest.policies[0].Rego == "" {
+		t.Errorf("what OPA disagreed with is judged by %+v", rest)
 	}
 }
 
@@ -173,7 +188,7 @@ hold contains {"code": "Late", "message": "late", "until": input.now + 600000000
 	if opa.asked > 200 {
 		t.Errorf("OPA was asked about %d of 500", opa.asked)
 	}
-	if made, _ := e.standing(q.Campaign, 0); made.rest != nil || !made.native {
+	if made := e.standing(q.Campaign, noDoubts); made.rest != nil || !made.native {
 		t.Errorf("workers are asked about %+v", made.rest)
 	}
 	if diff := cmp.Diff(mustJudge(t, opa.Interpreter, q), got); diff != "" || counted(t, metrics, "consent_policy_differences_total") > 0 {

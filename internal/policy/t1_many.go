@@ -2,7 +2,6 @@ package policy
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"runtime"
 	"slices"
@@ -17,16 +16,14 @@ import (
 	"github.com/codb-dev/codb/internal/expr"
 )
 
-// errDiffers ends a sweep that OPA disagrees with. Who asks again is answered by
-// OPA.
-var errDiffers = errors.New("OPA answers otherwise than the native engine; from now on it answers alone")
-
 // sweeping is one sweep of an engine.
 type sweeping struct {
 	*decision.Sweep
 	engine *engine
+	doubts *doubts
 	asked  *asked
 	stands []*standing
+	rate   float64 // of those who are chosen evenly
 	next   atomic.Int64
 }
 
@@ -35,18 +32,34 @@ func (e *engine) Sweep(ctx context.Context, of decision.Sweep) error {
 	if _, off := offClock(&decision.Question{Now: of.Now}); off {
 		return decision.Singly{Judge: e}.Sweep(ctx, of)
 	}
-	s := &sweeping{Sweep: &of, engine: e, asked: e.askedAt(of.Now), stands: make([]*standing, len(of.Campaigns))}
+	d := e.sandbox.certain.now()
+	if err := e.sweep(ctx, d, &of); err != nil {
+		return err
+	}
+	if e.sandbox.certain.now() != d { // what was answered with fewer doubts does not count
+		return errDiffers
+	}
+	return nil
+}
+
+func (e *engine) sweep(ctx context.Context, d *doubts, of *decision.Sweep) error {
+	s := &sweeping{Sweep: of, engine: e, doubts: d, asked: e.askedAt(of.Now), stands: make([]*standing, len(of.Campaigns))}
 	chunks := len(of.Chunks)
 	if of.Chunks == nil {
 		chunks = of.Source.Chunks()
 	}
+	most, together := 0, 0
 	for i := range of.Campaigns {
 		c := &of.Campaigns[i]
-		s.stands[i], _ = e.standing(*c, worthwhile)
-		if err := e.prepare(ctx, s.stands[i], c); err != nil {
+		s.stands[i] = e.standing(*c, d)
+		if err := e.prepare(ctx, s.stands[i], &e.sweeping, c); err != nil {
 			return fmt.Errorf("prepare policies for a sweep: %w", err)
 		}
-		s.stands[i].begin(s.customers(i, chunks))
+		n := s.customers(i, chunks)
+		most, together = max(most, n), together+n
+	}
+	if !e.alone {
+		s.rate = e.rate(most, together)
 	}
 	if chunks == 1 {
 		return s.work(ctx, chunks)
@@ -87,13 +100,6 @@ func (s *sweeping) customers(campaign, chunks int) int {
 
 // work answers for chunks until there is none left.
 func (s *sweeping) work(ctx context.Context, chunks int) error {
-	p := s.engine.take(&s.engine.sweeping)
-	defer func() {
-		if p != nil {
-			s.engine.give(&s.engine.sweeping, p)
-		}
-	}()
-	p.at(s.asked)
 	for ctx.Err() == nil {
 		n := int(s.next.Add(1)) - 1
 		if n >= chunks {
@@ -102,12 +108,25 @@ func (s *sweeping) work(ctx context.Context, chunks int) error {
 		if s.Chunks != nil {
 			n = s.Chunks[n]
 		}
-		if err := s.chunk(ctx, p, n); err != nil {
-			p = nil // whatever is wrong with it
+		if err := s.one(ctx, n); err != nil {
 			return err
 		}
 	}
 	return ctx.Err()
+}
+
+// one answers for a chunk, with a program that others get in between: a changed
+// consent must not wait until everybody was asked about.
+func (s *sweeping) one(ctx context.Context, n int) (err error) {
+	p := s.engine.take(&s.engine.sweeping, s.doubts)
+	defer func() {
+		if err != nil {
+			p = nil // whatever is wrong with it
+		}
+		s.engine.give(&s.engine.sweeping, p)
+	}()
+	p.at(s.asked)
+	return s.chunk(ctx, p, n)
 }
 
 // chunk answers for one, brand by brand.
@@ -207,21 +226,28 @@ type part struct{ campaign, chunk int }
 
 // campaign answers for the rows of a chunk that it asks about.
 func (s *sweeping) campaign(ctx context.Context, p *program, pl *plan, at part, rows expr.Bits, c *decision.Chunk) error {
-	e, st, campaign := s.engine, s.stands[at.campaign], &s.Campaigns[at.campaign]
+	e, st := s.engine, s.stands[at.campaign]
 	b, err := s.native(p, pl, at, rows, c)
 	if err != nil {
-		e.quarantine(*campaign)
+		e.distrustAll()
 		return err
 	}
+	k := &p.picking
+	k.begin()
+	confirming := st.native && !e.alone
+	if confirming {
+		p.doubt(pl, b)
+		k.some(b, s.rate)
+	}
 	if st.rest != nil {
-		if err := s.rest(ctx, at, b); err != nil {
+		if err := s.rest(ctx, at, b, k); err != nil {
 			return err
 		}
 	}
 	left := len(b.left)
 	ask := b.left
-	if st.native && !e.alone {
-		ask = st.sampleOf(b, ask)
+	if confirming {
+		ask = k.rows(ask)
 	}
 	e.metrics.native(b.Customers-left, left)
 	if len(ask) > 0 {
@@ -229,17 +255,29 @@ func (s *sweeping) campaign(ctx context.Context, p *program, pl *plan, at part, 
 		if err != nil {
 			return err
 		}
-		for i, row := range ask {
-			if i < left {
-				b.StaleAt[row] = decision.Never
-				b.add(row, &answers[i])
-			} else if !b.agrees(row, &answers[i]) {
-				e.quarantine(*campaign)
-				return errDiffers
-			}
+		if err := e.heed(b, ask, left, answers); err != nil {
+			return err
 		}
+		confirmAll(k.claims)
 	}
 	return s.Answer(at.campaign, at.chunk, b.done())
+}
+
+// heed takes in what OPA says: of those who were left to it, and of others to
+// confirm them.
+func (e *engine) heed(b *bulk, rows []int, left int, answers []decision.Answer) error {
+	for i, row := range rows {
+		if i < left {
+			b.StaleAt[row] = decision.Never
+			b.add(row, &answers[i])
+			continue
+		}
+		if !b.agrees(row, &answers[i]) {
+			e.distrust(b.reasonsOf(row), b.asBulk(&answers[i]))
+			return errDiffers
+		}
+	}
+	return nil
 }
 
 // native is what the plan says; without one, everybody is left.
@@ -272,19 +310,21 @@ func (s *sweeping) native(p *program, pl *plan, at part, rows expr.Bits, c *deci
 }
 
 // rest adds what the rest of the policies says of whom the plan answers for.
-func (s *sweeping) rest(ctx context.Context, at part, b *bulk) error {
+func (s *sweeping) rest(ctx context.Context, at part, b *bulk, k *picking) error {
 	var rows []int
 	for row := range b.rows.All {
 		if !b.Left.Has(row) {
 			rows = append(rows, row)
 		}
 	}
-	answers, err := s.stands[at.campaign].rest.Judge(ctx, s.question(at, rows))
+	st := s.stands[at.campaign]
+	answers, err := st.rest.Judge(ctx, s.question(at, rows))
 	if err != nil {
 		return err
 	}
 	for i, row := range rows {
 		b.add(row, &answers[i])
+		st.doubt(&answers[i], row, k)
 	}
 	return nil
 }

@@ -149,7 +149,7 @@ deny contains {"code": "More", "message": "m"} if input.customer.optOut.since > 
 hold contains {"code": "In", "message": "i"} if input.customer.bucket in {-9223372036854775808, 7}`)
 	e, opa, _ := fronted(t, lib, p)
 	q := people(100)
-	if diff := cmp.Diff(mustJudge(t, opa.Interpreter, q), mustJudge(t, e, q)); diff != "" || e.Differs() {
-		t.Errorf("answers (-OPA +engine):\n%s; confirmed: %t", diff, !e.Differs())
+	if diff := cmp.Diff(mustJudge(t, opa.Interpreter, q), mustJudge(t, e, q)); diff != "" || e.Doubted() > 0 {
+		t.Errorf("answers (-OPA +engine):\n%s; confirmed: %t", diff, e.Doubted() == 0)
 	}
 }

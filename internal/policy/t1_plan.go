@@ -49,6 +49,7 @@ type unit struct {
 	own     bool       // it looks at the bucket, which is another one for each campaign
 	limits  []limit
 	says    says
+	trust   *trust
 }
 
 // clause is one way in which rules come to a reason or to a wake.

@@ -74,6 +74,13 @@ type program struct {
 	asking asking
 	out    bulk
 
+	// What OPA has confirmed, and what it doesn't agree with.
+	certain *certainty
+	doubts  *doubts
+	picking picking
+	words   []uint64
+	sigs    []uint64
+
 	// Of a sweep.
 	team    *team
 	seen    seen
@@ -94,6 +101,7 @@ func newProgram(i *Interpreter, opa *sync.Mutex) *program {
 	p := &program{
 		columns: newColumns(audience.NewColumns()), clock: &clock{}, tables: map[string]*expr.Table{},
 		units: map[string]*unit{}, refusals: map[string]string{}, plans: map[decision.Campaign]*compiled1{},
+		certain: &certainty{}, doubts: noDoubts,
 	}
 	p.most, p.buckets.I64 = math.MaxInt, make([]int64, expr.Chunk)
 	p.room, p.much, p.all, p.less = expr.NewBits(expr.Chunk), expr.NewBits(expr.Chunk), expr.NewBits(expr.Chunk), expr.NewBits(expr.Chunk)
@@ -139,8 +147,12 @@ func (p *program) plan(campaign *decision.Campaign) (*plan, []Refused) {
 	seen := map[string]bool{}
 	for n := range c.i.uses {
 		use := &c.i.uses[n]
-		name := use.pkg.String()
-		key := name + c.about(c.readsOfUse(n))
+		if p.doubts.wrong[use.alike] {
+			made.refused = append(made.refused, Refused{Policy: use.policy, Rule: use.rule, Why: WhyDoubted})
+			continue
+		}
+		reads := c.readsOfUse(n)
+		key := use.pkg.String() + c.about(reads)
 		u := p.units[key]
 		if why, refused := p.refusals[key]; refused {
 			made.refused = append(made.refused, Refused{Policy: use.policy, Rule: use.rule, Why: why})
@@ -154,6 +166,7 @@ func (p *program) plan(campaign *decision.Campaign) (*plan, []Refused) {
 				continue
 			}
 			u.finish(p, n)
+			u.trust = p.certain.of(use.alike + "\n" + c.facts(reads))
 			p.units[key] = u
 		}
 		if !slices.Contains(u.uses, use) {
@@ -184,9 +197,8 @@ func (c *native) readsOfUse(n int) *reads {
 	return r
 }
 
-// about tells apart the campaigns for which something that reads this is not the
-// same: campaigns that agree in all of it have the same one.
-func (c *native) about(r *reads) string {
+// facts are all that is read of a campaign.
+func (c *native) facts(r *reads) string {
 	var facts []string
 	for path := range r.paths {
 		at := strings.Split(path, ".")
@@ -209,11 +221,17 @@ func (c *native) about(r *reads) string {
 		}
 		facts = append(facts, path+"="+v.String())
 	}
-	if len(facts) == 0 {
+	slices.Sort(facts)
+	return strings.Join(facts, "\n")
+}
+
+// about tells apart the campaigns for which something that reads this is not the
+// same: campaigns that agree in all of it have the same one.
+func (c *native) about(r *reads) string {
+	text := c.facts(r)
+	if text == "" {
 		return ""
 	}
-	slices.Sort(facts)
-	text := strings.Join(facts, "\n")
 	if c.abouts[text] == "" {
 		c.abouts[text] = fmt.Sprintf("@%d", len(c.abouts)+1)
 	}

@@ -18,6 +18,8 @@ type says struct {
 	always  int64     // the same for all rows; decision.Never: nothing is
 	reasons []*told   // that anybody has
 	byID    map[int64]*told
+	sure    int        // the chunk of which OPA has confirmed all that is said
+	quick   [16]uint64 // sets of reasons, by themselves, that it has confirmed
 }
 
 // told is a reason of a unit, and who has it.
@@ -30,7 +32,7 @@ type told struct {
 	open  expr.Bits // who has none as well
 
 	as    []decision.Reason // for each use
-	sigs  []uint64          // of these
+	sig   uint64            // of it, whosever it is
 	last  latest            // of all who have it; those whom it is of are lasts
 	lasts expr.Bits
 }
@@ -51,7 +53,7 @@ func (u *unit) finish(p *program, n int) {
 	reads := p.native.readsOfUse(n)
 	u.own = (len(u.clauses) > 0 || u.whole != nil) && reads.paths["customer.bucket"]
 	p.most = min(p.most, u.most)
-	u.says = says{chunk: -1, byID: map[int64]*told{}}
+	u.says = says{chunk: -1, sure: -1, byID: map[int64]*told{}}
 	ways := map[string]int{}
 	for _, cl := range u.clauses {
 		ways[cl.set]++
@@ -237,8 +239,11 @@ func (u *unit) newTold(id int64, r decision.Reason) *told {
 	for _, use := range u.uses {
 		r.Policy, r.Rule, r.Mode = use.policy, use.rule, use.mode
 		r = common(r)
-		t.as, t.sigs = append(t.as, r), append(t.sigs, signatureOf(&r))
+		t.as = append(t.as, r)
 	}
+	r = t.as[0]
+	r.Policy = ""
+	t.sig = signatureOf(&r)
 	if r.Verdict == v1alpha1.VerdictHold {
 		t.lasts = expr.NewBits(expr.Chunk)
 	}

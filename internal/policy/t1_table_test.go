@@ -158,8 +158,8 @@ func TestResidentColumnsAreAnsweredLikeOPA(t *testing.T) {
 		}
 		now = now.Add(time.Duration(b.rand.IntN(20)) * time.Hour)
 	}
-	if e.Differs() {
-		t.Error("the engine is quarantined")
+	if e.Doubted() > 0 {
+		t.Error("OPA answers otherwise")
 	}
 }
 
