@@ -105,7 +105,7 @@ func assemble(ctx context.Context, mgr manager.Manager, cfg *rest.Config, o oper
 			Keeper: keeper, LiveKeeper: &workload.Keeper{Client: live, Kueue: o.kueue != ""}, Admitted: admitted, Clock: systemClock, Events: mgr.GetEventRecorder("codb"), Workers: o.workers,
 			Metrics: campaign.NewMetrics(metrics.Registry, mgr.GetClient()),
 		},
-		&campaigndecision.Reconciler{Client: mgr.GetClient(), Clock: systemClock, Retention: o.retention},
+		&campaigndecision.Reconciler{Client: mgr.GetClient(), Clock: systemClock, OnTime: onTime, Retention: o.retention},
 		&consentreview.Reconciler{
 			Client: mgr.GetClient(), Consents: d.consents, Policies: d.book, Contacts: ledger, Keeper: keeper, Clock: systemClock,
 		},

@@ -19,6 +19,9 @@ import (
 type Reconciler struct {
 	Client client.Client
 	Clock  clock.Clock
+	// OnTime is nil while the clock is right: what is deleted by a wrong one is
+	// gone.
+	OnTime func(context.Context) error
 	// Retention is how long a decision is kept after it was made, however its
 	// campaign fares. Zero: for ever.
 	Retention time.Duration
@@ -40,6 +43,9 @@ func (r *Reconciler) Reconcile(ctx context.Context, d *v1alpha1.CampaignDecision
 	}
 	if err == nil && c.Status.Decision == d.Name {
 		return reconcile.Result{RequeueAfter: r.Retention}, nil
+	}
+	if err := r.OnTime(ctx); err != nil {
+		return reconcile.Result{}, fmt.Errorf("delete a decision whose time is over: %w", err)
 	}
 	return reconcile.Result{}, client.IgnoreNotFound(r.Client.Delete(ctx, d))
 }

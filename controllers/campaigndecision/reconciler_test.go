@@ -2,6 +2,7 @@ package campaigndecision_test
 
 import (
 	"context"
+	"errors"
 	"testing"
 	"time"
 
@@ -24,11 +25,13 @@ func TestRetention(t *testing.T) {
 		retention time.Duration
 		age       time.Duration
 		current   bool // the campaign's status names it
+		clock     error
 		wantGone  bool
 		wantAgain time.Duration
 	}{
 		"ASecondBefore":         {retention: year, age: year - time.Second, wantAgain: time.Second},
 		"AtItsEnd":              {retention: year, age: year, wantGone: true},
+		"ByAClockThatIsOff":     {retention: year, age: 2 * year, clock: errors.New("this machine's clock is ahead")},
 		"TheCampaignStandsOnIt": {retention: year, age: 2 * year, current: true, wantAgain: year},
 		"ForEver":               {age: 10 * year},
 	}
@@ -51,9 +54,12 @@ func TestRetention(t *testing.T) {
 				})
 			}
 			c := fake.NewClientBuilder().WithScheme(s).WithObjects(objects...).Build()
-			r := &campaigndecision.Reconciler{Client: c, Clock: clocktesting.NewFakeClock(noon), Retention: tc.retention}
+			r := &campaigndecision.Reconciler{
+				Client: c, Clock: clocktesting.NewFakeClock(noon), Retention: tc.retention,
+				OnTime: func(context.Context) error { return tc.clock },
+			}
 			res, err := r.Reconcile(context.Background(), d)
-			if err != nil {
+			if !errors.Is(err, tc.clock) {
 				t.Fatal(err)
 			}
 			err = c.Get(context.Background(), client.ObjectKeyFromObject(d), d)

@@ -88,7 +88,7 @@ func (w *world) codb() []looker {
 			Admitted: func(context.Context) error { return when(w.faults.admission) }, Clock: w.clock, Events: w,
 		}},
 		{&v1alpha1.CampaignDecisionList{}, reconcile.AsReconciler[*v1alpha1.CampaignDecision](w, &campaigndecision.Reconciler{
-			Client: w, Clock: w.clock, Retention: 24 * time.Hour,
+			Client: w, OnTime: func(context.Context) error { return nil }, Clock: w.clock, Retention: 24 * time.Hour,
 		})},
 		{&v1alpha1.ConsentReviewList{}, reconcile.AsReconciler[*v1alpha1.ConsentReview](w, &consentreview.Reconciler{
 			Client: w, Consents: people, Policies: policies, Contacts: w.ledger, Keeper: keeper, Clock: w.clock,
