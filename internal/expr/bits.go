@@ -54,8 +54,32 @@ func (b Bits) first(n int) {
 
 // span puts [lo, hi) into the set.
 func (b Bits) span(lo, hi int) {
-	for ; lo < hi; lo++ {
-		b[lo>>6] |= 1 << (lo & 63)
+	for lo < hi {
+		w, from := lo>>6, lo&63
+		n := min(hi-lo, 64-from)
+		b[w] |= (1<<n - 1) << from
+		lo += n
+	}
+}
+
+// among is how many of [lo, hi) are in the set.
+func (b Bits) among(lo, hi int) (n int64) {
+	for lo < hi {
+		w, from := lo>>6, lo&63
+		some := min(hi-lo, 64-from)
+		n += int64(bits.OnesCount64(b[w] >> from << (64 - some)))
+		lo += some
+	}
+	return n
+}
+
+// drop takes [lo, hi) out of the set.
+func (b Bits) drop(lo, hi int) {
+	for lo < hi {
+		w, from := lo>>6, lo&63
+		n := min(hi-lo, 64-from)
+		b[w] &^= (1<<n - 1) << from
+		lo += n
 	}
 }
 
@@ -73,5 +97,22 @@ func (b Bits) Join(other Bits) {
 func (b Bits) Drop(other Bits) {
 	for i, w := range other {
 		b[i] &^= w
+	}
+}
+
+// Unset takes n out of the set.
+func (b Bits) Unset(n int) { b[n>>6] &^= 1 << (n & 63) }
+
+// only leaves what is in the other, too.
+func (b Bits) only(other Bits) {
+	for i := range b {
+		b[i] &= other[i]
+	}
+}
+
+// less puts into an empty set what is in one and not in the other.
+func (b Bits) less(one, other Bits) {
+	for i := range b {
+		b[i] = one[i] &^ other[i]
 	}
 }

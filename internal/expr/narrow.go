@@ -175,6 +175,36 @@ func encode[T uint8 | uint16 | uint32](vs []int64, least int64, unit uint64) []T
 	return out
 }
 
+// part are the ids of places from one on to another.
+func (c *IDs) part(from, to int) IDs {
+	out := IDs{Same: c.Same}
+	switch {
+	case c.U8 != nil:
+		out.U8 = c.U8[from:to]
+	case c.U16 != nil:
+		out.U16 = c.U16[from:to]
+	case c.U32 != nil:
+		out.U32 = c.U32[from:to]
+	}
+	return out
+}
+
+// part are the numbers of places from one on to another.
+func (c *Ints) part(from, to int) Ints {
+	out := Ints{Unit: c.Unit, Base: c.Base, Same: c.Same}
+	switch {
+	case c.U8 != nil:
+		out.U8 = c.U8[from:to]
+	case c.U16 != nil:
+		out.U16 = c.U16[from:to]
+	case c.U32 != nil:
+		out.U32 = c.U32[from:to]
+	case c.I64 != nil:
+		out.I64 = c.I64[from:to]
+	}
+	return out
+}
+
 // codes are those of the numbers in [lo, hi] of a narrowed column, from first on;
 // not any: there is none of them.
 func (c *Ints) codes(lo, hi int64) (first, last uint64, any bool) {

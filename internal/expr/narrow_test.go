@@ -36,13 +36,10 @@ func TestNarrowNumbersAreExact(t *testing.T) {
 		lo, hi := edge.Draw(t, "lo"), edge.Draw(t, "hi")
 		near := rapid.SampledFrom([]int64{-1, 0, 1})
 		lo, hi = nudged(lo, near.Draw(t, "beside lo")), nudged(hi, near.Draw(t, "beside hi"))
-		c := &Columns{Rows: len(vs), Ints: []*Ints{col}}
-		v := NewVector(&Machine{Columns: c})
-		v.Rows(0, len(vs), nil)
-		m := memo{holds: NewBits(len(vs))}
-		v.within(Col{}, &v.root, &m, lo, hi)
+		holds := NewBits(len(vs))
+		col.within(lo, hi, len(vs), holds)
 		for i, x := range vs {
-			if got, want := m.holds.Has(i), x != Missing && lo <= x && x <= hi; got != want {
+			if got, want := holds.Has(i), x != Missing && lo <= x && x <= hi; got != want {
 				t.Fatalf("%d in [%d, %d] of %+v: %t", x, lo, hi, col, got)
 			}
 		}
@@ -122,7 +119,7 @@ func TestKernelsReadEveryWidth(t *testing.T) {
 			v := NewVector(&Machine{Columns: c})
 			v.Rows(0, c.Rows, nil)
 			found = NewBits(c.Rows)
-			v.Each(steps(), Lead{Rows: found.Join})
+			v.Each(v.End(steps(), nil, false), Lead{Rows: found.Join})
 			return found, v.Hard
 		}
 		found, hard := ask(wide)

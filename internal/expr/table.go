@@ -40,18 +40,12 @@ type Table struct {
 	// Defines: it answers whether that is defined at all.
 	Defines bool
 
-	lut    []uint8 // of one id, for sweeps: 1 where the answer is other than 0
-	dense  []Cell  // of one id, or of two: rows of width
+	turns  int    // how often Forget dropped all
+	dense  []Cell // of one id, or of two: rows of width
 	width  uint32
 	sparse map[[4]uint32]Cell
 	ids    [4]uint32
 }
-
-// What lut says besides 0 and 1.
-const (
-	unasked = 2
-	hard    = 4
-)
 
 // MaxRefs is how many ids an answer may depend on.
 const MaxRefs = 4
@@ -61,7 +55,7 @@ const maxDense = 1 << 16
 
 // Forget drops all answers.
 func (t *Table) Forget() {
-	t.lut = t.lut[:0]
+	t.turns++
 	clear(t.dense)
 	clear(t.sparse)
 }

@@ -45,11 +45,12 @@ type unit struct {
 	hard    expr.Bool
 	most    int // elements of an array; customers with more are hard
 
-	numbers []expr.Num // whole
-	own     bool       // it looks at the bucket, which is another one for each campaign
-	limits  []limit
-	says    says
-	trust   *trust
+	wholeEnd *expr.End // where it says anything
+	hardEnd  *expr.End
+	own      bool // it looks at the bucket, which is another one for each campaign
+	limits   []limit
+	says     says
+	trust    *trust
 }
 
 // clause is one way in which rules come to a reason or to a wake.
@@ -63,7 +64,8 @@ type clause struct {
 	wake  expr.Num    // of wake alone
 
 	numbers []expr.Num // head, until and wake, those that are there
-	flat    bool       // no loop is within another
+	end     *expr.End
+	flat    bool // no loop is within another
 }
 
 // Refused says of a use why it is not compiled.
@@ -299,6 +301,9 @@ func (p *plan) saying(u *use, sets *ast.Array) ast.Value {
 		said.until = append(said.until, nano(r.Until, expr.Missing))
 		r.Until = time.Time{}
 		said.numbers = append(said.numbers, p.reason(r))
+	}
+	if len(said.numbers) == 0 && said.stale == decision.Never {
+		return ast.InternedTerm(0).Value
 	}
 	p.sayings = append(p.sayings, said)
 	return ast.InternedTerm(len(p.sayings) - 1).Value

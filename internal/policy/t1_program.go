@@ -55,7 +55,7 @@ type program struct {
 	clock    *clock
 	tables   map[string]*expr.Table
 	reasons  []decision.Reason // of tables, without policy and rule
-	sayings  []saying          // of whole units
+	sayings  []saying          // of whole units; the first says nothing
 	machine  expr.Machine
 	units    map[string]*unit // by package and what it reads of a campaign; see native.about
 	refusals map[string]string
@@ -105,6 +105,7 @@ func newProgram(i *Interpreter, opa *sync.Mutex) *program {
 	}
 	p.most, p.buckets.I64 = math.MaxInt, make([]int64, expr.Chunk)
 	p.room, p.much, p.all, p.less = expr.NewBits(expr.Chunk), expr.NewBits(expr.Chunk), expr.NewBits(expr.Chunk), expr.NewBits(expr.Chunk)
+	p.sayings = []saying{{stale: decision.Never}}
 	p.machine.Columns = &p.columns.Columns.Columns
 	p.machine.Renew()
 	p.native = newNative(i, opa, p)
@@ -256,7 +257,7 @@ func (p *program) at(a *asked) {
 		}
 	}
 	if full {
-		p.sayings = p.sayings[:0]
+		p.sayings = p.sayings[:1]
 	}
 }
 
@@ -273,7 +274,7 @@ func (p *program) read(columns *expr.Columns, dicts []*expr.Dict) {
 		for _, f := range p.native.funcs {
 			f.Forget()
 		}
-		p.sayings = p.sayings[:0]
+		p.sayings = p.sayings[:1]
 	}
 	p.machine.Columns = columns
 	p.machine.Renew()

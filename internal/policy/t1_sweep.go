@@ -12,12 +12,12 @@ import (
 // chunk that they are in.
 type says struct {
 	chunk   int
-	hard    expr.Bits // rows that somebody else must answer for
-	wakes   expr.Bits // rows with a stale
-	stale   []int64   // when what it says of a row can change by itself
-	always  int64     // the same for all rows; decision.Never: nothing is
-	reasons []*told   // that anybody has
-	byID    map[int64]*told
+	hard    expr.Bits  // rows that somebody else must answer for
+	wakes   expr.Bits  // rows with a stale
+	stale   []int64    // when what it says of a row can change by itself
+	always  int64      // the same for all rows; decision.Never: nothing is
+	reasons []*told    // that anybody has
+	byID    []*told    // by number of the reason; nil: nobody has had it
 	sure    int        // the chunk of which OPA has confirmed all that is said
 	quick   [16]uint64 // sets of reasons, by themselves, that it has confirmed
 }
@@ -53,14 +53,20 @@ func (u *unit) finish(p *program, n int) {
 	reads := p.native.readsOfUse(n)
 	u.own = (len(u.clauses) > 0 || u.whole != nil) && reads.paths["customer.bucket"]
 	p.most = min(p.most, u.most)
-	u.says = says{chunk: -1, sure: -1, byID: map[int64]*told{}}
+	u.says = says{chunk: -1, sure: -1}
+	v := p.vector
+	if u.own {
+		v = p.own
+	}
 	ways := map[string]int{}
 	for _, cl := range u.clauses {
 		ways[cl.set]++
 	}
 	if u.whole != nil {
-		u.numbers = []expr.Num{&expr.Lookup{Table: u.whole}}
+		// Saying 0 is nothing.
+		u.wholeEnd = v.End([]expr.Step{{If: &expr.Test{Table: u.whole}}}, []expr.Num{&expr.Lookup{Table: u.whole}}, false)
 	}
+	u.hardEnd = v.End([]expr.Step{{If: u.hard}}, nil, false)
 	limits := map[int]int{}
 	for _, cl := range u.clauses {
 		if cl.head != nil {
@@ -72,6 +78,7 @@ func (u *unit) finish(p *program, n int) {
 			}
 		}
 		cl.flat = expr.Flat(cl.steps)
+		cl.end = v.End(cl.steps, cl.numbers, cl.open)
 		most := maxReasons / ways[cl.set]
 		if !cl.flat {
 			most = min(most, 3)
@@ -146,7 +153,7 @@ func (p *program) ask(u *unit) {
 		v.Longer(l.array, l.most, v.Hard)
 	}
 	if u.whole != nil {
-		v.Each(nil, expr.Lead{Numbers: u.numbers, Tell: p})
+		v.Each(u.wholeEnd, expr.Lead{Tell: p})
 	} else {
 		p.clauses(u, v)
 	}
@@ -162,17 +169,17 @@ func (p *program) clauses(u *unit, v *expr.Vector) {
 		s.always = p.clock.asked.now.Add(again).UnixNano()
 	}
 	if u.hard != expr.Lit(false) {
-		v.Each([]expr.Step{{If: u.hard}}, expr.Lead{Rows: p.hardFunc})
+		v.Each(u.hardEnd, expr.Lead{Rows: p.hardFunc})
 	}
 	for _, c := range u.clauses {
 		p.asking.clause = c
 		switch {
 		case len(c.numbers) == 0:
-			v.Each(c.steps, expr.Lead{Rows: p.rowsFunc})
+			v.Each(c.end, expr.Lead{Rows: p.rowsFunc})
 		case c.flat:
-			v.Each(c.steps, expr.Lead{Numbers: c.numbers, Tell: p})
+			v.Each(c.end, expr.Lead{Tell: p})
 		default:
-			v.Each(c.steps, expr.Lead{Visit: (*visiting)(p)})
+			v.Each(c.end, expr.Lead{Visit: (*visiting)(p)})
 		}
 	}
 }
@@ -216,6 +223,9 @@ func (p *program) told(id int64) *told {
 		return p.asking.told
 	}
 	u := p.asking.unit
+	if int(id) >= len(u.says.byID) {
+		u.says.byID = append(u.says.byID, make([]*told, len(p.reasons)-len(u.says.byID))...)
+	}
 	t := u.says.byID[id]
 	if t == nil {
 		t = u.newTold(id, p.reasons[id])
@@ -248,7 +258,7 @@ func (u *unit) newTold(id int64, r decision.Reason) *told {
 		t.lasts = expr.NewBits(expr.Chunk)
 	}
 	for _, had := range u.says.byID {
-		if had.as[0] == t.as[0] {
+		if had != nil && had.as[0] == t.as[0] {
 			t = had
 		}
 	}
@@ -296,33 +306,37 @@ func (p *program) sooner(row int, ns int64) {
 }
 
 // Tell implements expr.Teller.
-func (p *program) Tell(row int, numbers []int64) {
-	row += p.lo
+func (p *program) Tell(places expr.Bits, rows []uint32, numbers [][]int64) {
 	c := p.asking.clause
-	switch {
-	case c == nil:
-		p.outcome(row, numbers[0])
-		return
-	case c.wake != nil:
-		if numbers[0] > p.asking.now {
-			p.sooner(row, numbers[0])
+	for n := range places.All {
+		row := p.lo + n
+		if rows != nil {
+			row = p.lo + int(rows[n])
 		}
-		return
+		switch {
+		case c == nil:
+			p.outcome(row, numbers[0][n])
+		case c.wake == nil:
+			p.reasonAt(c, row, n, numbers)
+		case numbers[0][n] > p.asking.now:
+			p.sooner(row, numbers[0][n])
+		}
 	}
+}
+
+// reasonAt is what a clause says at a place.
+func (p *program) reasonAt(c *clause, row, n int, numbers [][]int64) {
 	id, until := int64(c.fixed), expr.Missing
 	if c.head != nil {
-		if id = numbers[0]; id == expr.Missing {
-			return
-		}
-		numbers = numbers[1:]
+		id, numbers = numbers[0][n], numbers[1:]
 	}
 	if c.until != nil {
-		switch until = numbers[0]; {
-		case until == expr.Missing:
-			if !c.open {
-				return
-			}
-		case until <= p.asking.now || p.reasons[id].Verdict != v1alpha1.VerdictHold:
+		until = numbers[0][n]
+		if until == expr.Missing && c.open {
+			p.say(row, id, until)
+			return
+		}
+		if until <= p.asking.now || p.reasons[id].Verdict != v1alpha1.VerdictHold {
 			p.asking.unit.says.hard.Set(row) // whatever is wrong with it, OPA says
 			return
 		}
@@ -332,10 +346,6 @@ func (p *program) Tell(row int, numbers []int64) {
 
 // outcome is what a whole unit says of a row.
 func (p *program) outcome(row int, n int64) {
-	if n == expr.Missing {
-		p.asking.unit.says.hard.Set(row)
-		return
-	}
 	said := &p.sayings[n]
 	if said.stale != decision.Never {
 		p.sooner(row, said.stale)
