@@ -24,11 +24,14 @@ const fenceTimeout = 10 * time.Second
 // ErrNotCurrent says that the store could not prove that it is current.
 var ErrNotCurrent = errors.New("the consents could not be proven current")
 
-// fence lets many waiters share one write. A waiter may only join a write that
-// begins after it asked: one that is under way may have passed a withdrawal
-// that the waiter must see.
+// fence lets many waiters share passes, which follow each other. A waiter may only
+// join a pass that begins after it asked: one that is under way may have passed a
+// withdrawal that the waiter must see.
 type fence struct {
-	pass    func(context.Context) (revision string, err error)
+	pass func(context.Context) (revision string, err error)
+	// twice says that a waiter needs the pass that follows, too: the second pass of
+	// some is the first of those who came meanwhile.
+	twice   bool
 	metrics metrics
 	mu      sync.Mutex
 	next    *round
@@ -37,6 +40,7 @@ type fence struct {
 
 type round struct {
 	done     chan struct{}
+	began    time.Time
 	revision string
 	err      error
 }
@@ -73,33 +77,46 @@ func (f *fence) join() *round {
 	return r
 }
 
-// run serves rounds until nobody waits.
+// run passes until nobody waits.
 func (f *fence) run() {
-	for {
+	for half := (*round)(nil); ; { // who has waited for one pass of two
 		f.mu.Lock()
-		r := f.next
+		first := f.next
 		f.next = nil
-		if r == nil {
+		if first == nil && half == nil {
 			f.busy = false
 			f.mu.Unlock()
 			return
 		}
 		f.mu.Unlock()
+		if first != nil {
+			first.began = time.Now()
+		}
 		ctx, cancel := context.WithTimeout(context.Background(), fenceTimeout)
-		began := time.Now()
-		r.revision, r.err = f.pass(ctx)
-		f.metrics.fenced(time.Since(began), r.err)
+		revision, err := f.pass(ctx)
 		cancel()
-		close(r.done)
+		f.end(half, revision, err)
+		half = first
+		if err != nil || !f.twice {
+			f.end(half, revision, err)
+			half = nil
+		}
 	}
 }
 
-// pass passes twice and says how far the store is then.
+func (f *fence) end(r *round, revision string, err error) {
+	if r == nil {
+		return
+	}
+	r.revision, r.err = revision, err
+	f.metrics.fenced(time.Since(r.began), err)
+	close(r.done)
+}
+
+// pass passes once and says how far the store is then.
 func (s *Store) pass(ctx context.Context) (string, error) {
-	for range 2 {
-		if err := s.once(ctx); err != nil {
-			return "", err
-		}
+	if err := s.once(ctx); err != nil {
+		return "", err
 	}
 	s.mu.RLock()
 	defer s.mu.RUnlock()

@@ -43,7 +43,7 @@ func New(c client.Client, namespace string) *Store {
 		synced:    func() bool { return false },
 	}
 	s.seen = sync.NewCond(&s.mu)
-	s.fence.pass = s.pass
+	s.fence.pass, s.fence.twice = s.pass, true // see Fence
 	return s
 }
 
