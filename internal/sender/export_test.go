@@ -1,13 +1,6 @@
 package sender
 
-import (
-	"testing"
-	"time"
-)
+import "time"
 
-// PauseBriefly makes a test not wait long for another attempt.
-func PauseBriefly(t *testing.T) {
-	long := firstPause
-	firstPause = time.Millisecond
-	t.Cleanup(func() { firstPause = long })
-}
+// PauseBriefly makes tests not wait long for another attempt.
+func PauseBriefly() { firstPause = time.Millisecond }

@@ -15,6 +15,7 @@ import (
 // sender die: nobody is handed over twice, late or without a permit (run checks
 // that), and an end without an error means that all is on record.
 func TestWhateverGoesWrong(t *testing.T) {
+	t.Parallel()
 	rapid.Check(t, func(rt *rapid.T) {
 		people := rapid.IntRange(0, 40).Draw(rt, "people")
 		role := "good"

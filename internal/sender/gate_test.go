@@ -13,6 +13,7 @@ import (
 )
 
 func TestWhatMayPassIsTriedAgain(t *testing.T) {
+	t.Parallel()
 	busy := func(status int) fakegate.Fault { return fakegate.Fault{Status: status} }
 	for name, fault := range map[string]fakegate.Fault{
 		"Busy": busy(http.StatusTooManyRequests), "Unavailable": busy(http.StatusServiceUnavailable), "BadGateway": busy(http.StatusBadGateway),
@@ -20,6 +21,7 @@ func TestWhatMayPassIsTriedAgain(t *testing.T) {
 		"LaterNow": {Status: http.StatusServiceUnavailable, RetryAfter: "0"},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			s := tell(t, 3, "good")
 			s.gate.Fault = func(_ string, n int) fakegate.Fault {
 				if n == 1 {
@@ -41,6 +43,7 @@ func TestWhatMayPassIsTriedAgain(t *testing.T) {
 }
 
 func TestTheGateSaysWhenToAskAgain(t *testing.T) {
+	t.Parallel()
 	s := tell(t, 1, "good")
 	var asked []time.Time
 	s.gate.Fault = func(verb string, n int) fakegate.Fault {
@@ -62,6 +65,7 @@ func TestTheGateSaysWhenToAskAgain(t *testing.T) {
 }
 
 func TestWhatWillNotPassEndsTheRun(t *testing.T) {
+	t.Parallel()
 	for status, verb := range map[int]string{
 		http.StatusBadRequest: "draw", http.StatusForbidden: "draw", http.StatusUnauthorized: "redeem",
 		http.StatusNotFound: "draw", http.StatusUnprocessableEntity: "redeem", http.StatusRequestEntityTooLarge: "report",
@@ -86,6 +90,7 @@ func TestWhatWillNotPassEndsTheRun(t *testing.T) {
 }
 
 func TestAGateThatStaysAwayEndsTheRun(t *testing.T) {
+	t.Parallel()
 	for _, verb := range []string{"draw", "redeem", "report"} {
 		s := tell(t, 3, "good")
 		s.options.Patience, s.options.Grace = time.Second, time.Second
@@ -113,6 +118,7 @@ func TestAGateThatStaysAwayEndsTheRun(t *testing.T) {
 
 // A redeem whose answer is lost: the permits are used, nobody was handed over.
 func TestALostRedemptionIsReportedAsNotHandedOver(t *testing.T) {
+	t.Parallel()
 	s := tell(t, 5, "good")
 	s.gate.Fault = func(verb string, n int) fakegate.Fault {
 		return fakegate.Fault{Lost: verb == "redeem" && n == 2}
@@ -129,6 +135,7 @@ func TestALostRedemptionIsReportedAsNotHandedOver(t *testing.T) {
 
 // Somebody else has redeemed it: it may have been sent to.
 func TestAPermitThatSomebodyElseRedeemedIsLeftAlone(t *testing.T) {
+	t.Parallel()
 	s := tell(t, 3, "good")
 	s.gate.Refuse(1, "state:AlreadyRedeemed")
 	if err := s.run(t.Context()); err != nil {
@@ -140,6 +147,7 @@ func TestAPermitThatSomebodyElseRedeemedIsLeftAlone(t *testing.T) {
 }
 
 func TestALostReportIsSentAgain(t *testing.T) {
+	t.Parallel()
 	s := tell(t, 3, "good")
 	s.gate.Fault = func(verb string, n int) fakegate.Fault {
 		return fakegate.Fault{Lost: verb == "report" && n == 1}
@@ -153,6 +161,7 @@ func TestALostReportIsSentAgain(t *testing.T) {
 }
 
 func TestAnOutcomeThatIsNotRecordedIsAFault(t *testing.T) {
+	t.Parallel()
 	for body, want := range map[string]string{
 		`{"results":[{"permit":"permit-0","recorded":false,"why":"it has expired"}]}`: "did not record the outcomes of 1 person: it has expired",
 		`{"results":[]}`: "did not record the outcomes of 1 person",
@@ -174,6 +183,7 @@ func TestAnOutcomeThatIsNotRecordedIsAFault(t *testing.T) {
 }
 
 func TestAnAnswerWithMoreThanWasAskedForIsRefused(t *testing.T) {
+	t.Parallel()
 	s := tell(t, 1, "good")
 	one := `{"permit":"permit-0","principal":"canary-0"},`
 	s.gate.Fault = func(verb string, _ int) fakegate.Fault {
@@ -192,6 +202,7 @@ func TestAnAnswerWithMoreThanWasAskedForIsRefused(t *testing.T) {
 }
 
 func TestTheTokenMayRotate(t *testing.T) {
+	t.Parallel()
 	s := tell(t, 100, "good")
 	s.gate.Fault = func(verb string, n int) fakegate.Fault {
 		if verb == "redeem" && n == 3 {
@@ -205,6 +216,7 @@ func TestTheTokenMayRotate(t *testing.T) {
 }
 
 func TestTheAuthorityMayComeLate(t *testing.T) {
+	t.Parallel()
 	s := tell(t, 2, "good")
 	good, err := os.ReadFile(s.gate.CA)
 	if err != nil {
@@ -221,6 +233,7 @@ func TestTheAuthorityMayComeLate(t *testing.T) {
 }
 
 func TestAGateWithAnotherCertificateIsNotSpokenTo(t *testing.T) {
+	t.Parallel()
 	s := tell(t, 2, "good")
 	if err := os.WriteFile(s.gate.CA, fakegate.OtherAuthority(t), 0o600); err != nil {
 		t.Fatal(err)

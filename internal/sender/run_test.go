@@ -14,6 +14,7 @@ import (
 )
 
 func TestEverybodyWhoMayIsHandedOverOnceAndReported(t *testing.T) {
+	t.Parallel()
 	s := tell(t, 250, "good")
 	s.gate.Refuse(7, "ConsentWithdrawn")
 	s.gate.Refuse(8, "state:Expired")
@@ -38,6 +39,7 @@ func TestEverybodyWhoMayIsHandedOverOnceAndReported(t *testing.T) {
 }
 
 func TestEachOutcomeIsReportedAsSaid(t *testing.T) {
+	t.Parallel()
 	s := tell(t, 8, "all-outcomes")
 	if err := s.run(t.Context()); err != nil {
 		t.Fatal(err)
@@ -48,6 +50,7 @@ func TestEachOutcomeIsReportedAsSaid(t *testing.T) {
 }
 
 func TestBatchesGrowWithTheSender(t *testing.T) {
+	t.Parallel()
 	s := tell(t, 500, "good")
 	if err := s.run(t.Context()); err != nil {
 		t.Fatal(err)
@@ -61,8 +64,10 @@ func TestBatchesGrowWithTheSender(t *testing.T) {
 // redeemed together with them. When that is, the gate's clock says, and it need
 // not be ours.
 func TestWhoseTimeIsOverIsNotHandedOver(t *testing.T) {
+	t.Parallel()
 	for name, off := range map[string]time.Duration{"OneTime": 0, "TheGateIsAhead": time.Hour, "TheGateIsBehind": -time.Hour} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			s := tell(t, 200, "slow-at:100")
 			s.gate.Life, s.gate.Off = 1300*time.Millisecond, off
 			if err := s.run(t.Context()); err != nil {
@@ -81,6 +86,7 @@ func TestWhoseTimeIsOverIsNotHandedOver(t *testing.T) {
 }
 
 func TestAWithdrawalBetweenDrawAndRedeemIsHeard(t *testing.T) {
+	t.Parallel()
 	s := tell(t, 10, "good")
 	s.gate.Redeeming = func(principal string) {
 		if principal == "canary-2" {
@@ -98,6 +104,7 @@ func TestAWithdrawalBetweenDrawAndRedeemIsHeard(t *testing.T) {
 }
 
 func TestAddressesComeFromTheResolver(t *testing.T) {
+	t.Parallel()
 	s := tell(t, 5, "good").withResolver("nobody:2")
 	if err := s.run(t.Context()); err != nil {
 		t.Fatal(err)
@@ -113,6 +120,7 @@ func TestAddressesComeFromTheResolver(t *testing.T) {
 }
 
 func TestDetailsNameNobody(t *testing.T) {
+	t.Parallel()
 	long := strings.Repeat("ü", 200)
 	for said, want := range map[string]string{
 		"550 no such user":              "550 no such user",
@@ -134,6 +142,7 @@ func TestDetailsNameNobody(t *testing.T) {
 }
 
 func TestWhatAResolverMustNotAnswer(t *testing.T) {
+	t.Parallel()
 	for trick, want := range map[string]string{
 		"other":  "line 3 of the resolver answers another question",
 		"header": "line 3 of the resolver: the address has more than 1024 bytes, or control characters",
@@ -142,6 +151,7 @@ func TestWhatAResolverMustNotAnswer(t *testing.T) {
 		"text":   "line 3 of the resolver is not the JSON that is expected",
 	} {
 		t.Run(trick, func(t *testing.T) {
+			t.Parallel()
 			s := tell(t, 5, "good").withResolver(trick + ":2")
 			err := s.run(t.Context())
 			if err == nil || !strings.Contains(err.Error(), want) {
@@ -157,6 +167,7 @@ func TestWhatAResolverMustNotAnswer(t *testing.T) {
 }
 
 func TestWhatASenderMustNotSay(t *testing.T) {
+	t.Parallel()
 	for said, want := range map[string]string{
 		"hello":               "line 2 of the sender is not the JSON that is expected",
 		`["PERMIT"]`:          "line 2 of the sender is not the JSON that is expected",
@@ -181,6 +192,7 @@ func TestWhatASenderMustNotSay(t *testing.T) {
 }
 
 func TestASenderThatDoesNotPlayAlong(t *testing.T) {
+	t.Parallel()
 	tests := map[string]struct {
 		want    []string
 		handed  int
@@ -195,6 +207,7 @@ func TestASenderThatDoesNotPlayAlong(t *testing.T) {
 	}
 	for role, tc := range tests {
 		t.Run(role, func(t *testing.T) {
+			t.Parallel()
 			s := tell(t, 5, role)
 			s.options.Grace = 500 * time.Millisecond
 			if role == "mute" || role == "deaf" || role == "hangs-at-end" {
@@ -226,6 +239,7 @@ func TestASenderThatDoesNotPlayAlong(t *testing.T) {
 }
 
 func TestAnotherRunGoesOnWhereOneDied(t *testing.T) {
+	t.Parallel()
 	s := tell(t, 6, "dies-at:2")
 	if s.run(t.Context()) == nil {
 		t.Fatal("nobody complained")
@@ -250,6 +264,7 @@ func TestAnotherRunGoesOnWhereOneDied(t *testing.T) {
 }
 
 func TestStoppingLetsTheSenderAnswer(t *testing.T) {
+	t.Parallel()
 	s := tell(t, 100, "last-word")
 	ctx, stop := context.WithCancelCause(t.Context())
 	s.gate.Fault = func(verb string, n int) fakegate.Fault {
@@ -268,6 +283,7 @@ func TestStoppingLetsTheSenderAnswer(t *testing.T) {
 }
 
 func TestWhoStopsGivesBackWhatItHolds(t *testing.T) {
+	t.Parallel()
 	s := tell(t, 100, "last-word")
 	ctx, stop := context.WithCancel(t.Context())
 	s.gate.Fault = func(verb string, n int) fakegate.Fault {
@@ -295,6 +311,7 @@ func TestWhoStopsGivesBackWhatItHolds(t *testing.T) {
 // The answer to a redemption is lost for good; the gate has redeemed them all
 // the same, and is told that nobody got the message.
 func TestWhatIsGivenBackMayHaveBeenRedeemed(t *testing.T) {
+	t.Parallel()
 	s := tell(t, 3, "good")
 	s.gate.Fault = func(verb string, n int) fakegate.Fault {
 		switch {
@@ -317,6 +334,7 @@ func TestWhatIsGivenBackMayHaveBeenRedeemed(t *testing.T) {
 }
 
 func TestStoppingDoesNotWaitForEver(t *testing.T) {
+	t.Parallel()
 	s := tell(t, 100, "mute")
 	s.options.Grace = 300 * time.Millisecond
 	ctx, stop := context.WithCancel(t.Context())
@@ -332,6 +350,7 @@ func TestStoppingDoesNotWaitForEver(t *testing.T) {
 }
 
 func TestAGateThatDoesNotLetUsWaitIsNotAskedInACircle(t *testing.T) {
+	t.Parallel()
 	s := tell(t, 0, "good")
 	s.gate.Impatient, s.gate.Forever = true, true
 	ctx, stop := context.WithCancel(t.Context())
@@ -349,6 +368,7 @@ func TestAGateThatDoesNotLetUsWaitIsNotAskedInACircle(t *testing.T) {
 }
 
 func TestOptionsThatCannotWork(t *testing.T) {
+	t.Parallel()
 	for name, spoil := range map[string]func(*sender.Options){
 		"CODB_GATE":       func(o *sender.Options) { o.Gate = "" },
 		"CODB_GATE_CA":    func(o *sender.Options) { o.CA = "" },
