@@ -35,6 +35,7 @@ func TestManyCustomersInPostgreSQL(t *testing.T) {
 		}
 	}
 	const brand = "acme"
+	patience := 2*time.Minute + time.Duration(n)*time.Millisecond
 	var began time.Time
 	lap := func(what string) {
 		t.Helper()
@@ -42,7 +43,7 @@ func TestManyCustomersInPostgreSQL(t *testing.T) {
 		began = time.Now()
 	}
 	began = time.Now()
-	w := newTableWorld(t, func(d *consentstore.Database) {
+	w := newTableWorld(t, patience, func(d *consentstore.Database) {
 		crowd(t, d, n)
 		lap("to write them through the door")
 	})
@@ -54,7 +55,7 @@ func TestManyCustomersInPostgreSQL(t *testing.T) {
 		s.Brand, s.Topic, s.Audience = brand, "Garden", v1alpha1.Audience{Everyone: &v1alpha1.Everyone{}}
 	})
 	began = time.Now()
-	w.is(c, "everybody is asked about", func(s *v1alpha1.CampaignStatus) bool { return s.Counts != nil && s.Counts.Targeted == int64(n) })
+	w.is(c, patience, "everybody is asked about", func(s *v1alpha1.CampaignStatus) bool { return s.Counts != nil && s.Counts.Targeted == int64(n) })
 	lap("to ask about everybody, and to say so")
 	if c.Status.Counts.Allowed != int64(n) {
 		t.Fatalf("the sample's customers are not allowed: %+v", c.Status)
@@ -72,7 +73,7 @@ func TestManyCustomersInPostgreSQL(t *testing.T) {
 	}
 	began = time.Now()
 	w.withdraws(leaver)
-	w.is(c, "the withdrawal counts", func(s *v1alpha1.CampaignStatus) bool { return s.Counts != nil && s.Counts.Denied == 1 })
+	w.is(c, patience, "the withdrawal counts", func(s *v1alpha1.CampaignStatus) bool { return s.Counts != nil && s.Counts.Denied == 1 })
 	lap("from a withdrawal to the campaign's status")
 	if id, held := drawn[leaver.Name]; held {
 		w.refuses("one of many who withdrew", w.redeems(p, id))
@@ -87,7 +88,7 @@ func TestManyCustomersInPostgreSQL(t *testing.T) {
 	}
 
 	began = time.Now()
-	pid := w.secondGate()
+	pid := w.secondGate(patience)
 	lap("to start a gate of its own beside it")
 	t.Logf("a gate alone: %s", memory(t, pid))
 }
@@ -139,12 +140,12 @@ func (w *tableWorld) bind(brand string) {
 	})
 }
 
-// is waits for a status, as long as a crowd may take.
-func (w *tableWorld) is(c *v1alpha1.Campaign, what string, so func(*v1alpha1.CampaignStatus) bool) {
+// is waits for a status.
+func (w *tableWorld) is(c *v1alpha1.Campaign, patience time.Duration, what string, so func(*v1alpha1.CampaignStatus) bool) {
 	w.Helper()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
-	for over := time.After(10 * time.Minute); ; {
+	for over := time.After(patience); ; {
 		w.get(types.NamespacedName{Namespace: c.Namespace, Name: c.Name}, c)
 		if so(&c.Status) {
 			return
@@ -159,7 +160,7 @@ func (w *tableWorld) is(c *v1alpha1.Campaign, what string, so func(*v1alpha1.Cam
 
 // secondGate starts one in a process of its own, and waits until it has
 // everybody.
-func (w *tableWorld) secondGate() (pid int) {
+func (w *tableWorld) secondGate(patience time.Duration) (pid int) {
 	w.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -174,7 +175,7 @@ func (w *tableWorld) secondGate() (pid int) {
 	w.Cleanup(func() { _ = gate.Process.Kill(); _ = gate.Wait() })
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
-	for over := time.After(20 * time.Minute); ; {
+	for over := time.After(patience); ; {
 		answer, err := http.Get("http://" + at + "/readyz")
 		if err == nil {
 			_, _ = io.Copy(io.Discard, answer.Body)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -31,8 +32,9 @@ type tableWorld struct {
 	door   *consentstore.Database // beside the bad network
 }
 
-// newTableWorld has, before codb starts, whoever fill writes into the table.
-func newTableWorld(t *testing.T, fill func(*consentstore.Database)) *tableWorld {
+// newTableWorld has, before codb starts, whoever fill writes into the table. codb
+// may take as long to read them as patience.
+func newTableWorld(t *testing.T, patience time.Duration, fill func(*consentstore.Database)) *tableWorld {
 	t.Helper()
 	w := &tableWorld{file: filepath.Join(t.TempDir(), "url")}
 	must := func(err error) {
@@ -60,7 +62,9 @@ func newTableWorld(t *testing.T, fill func(*consentstore.Database)) *tableWorld 
 			t.Error(err)
 		}
 	})
-	w.codb, err = own.StartCodb(t.Context(), "--consents-file="+w.file, "--ledger-file="+w.file)
+	starting, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	w.codb, err = own.StartCodb(starting, "--consents-file="+w.file, "--ledger-file="+w.file)
 	must(err)
 	t.Cleanup(func() {
 		if t.Failed() {
@@ -127,7 +131,7 @@ func (w *tableWorld) refuses(what string, state permit.Answer) {
 // a campaign sends, customers withdraw, PostgreSQL is killed and comes back, and
 // the network is bad all the while.
 func TestConsentsInPostgreSQL(t *testing.T) {
-	w := newTableWorld(t, func(*consentstore.Database) {})
+	w := newTableWorld(t, 2*time.Minute, func(*consentstore.Database) {})
 	const everybody = 12
 	var people []*v1alpha1.CustomerConsent
 	for i := range everybody {
@@ -217,7 +221,7 @@ func (w *tableWorld) asks(customer string, c *v1alpha1.Campaign, want v1alpha1.V
 // TestWithdrawalsFromATableAreLinearizable is the same claim as with custom
 // resources, with ledger and consents in one database.
 func TestWithdrawalsFromATableAreLinearizable(t *testing.T) {
-	w := newTableWorld(t, func(*consentstore.Database) {})
+	w := newTableWorld(t, 2*time.Minute, func(*consentstore.Database) {})
 	races(w.world, w.customer, func(c *v1alpha1.CustomerConsent) error {
 		c.Spec.OptOut = &v1alpha1.OptOut{Since: metav1.NewTime(time.Now().Add(-time.Minute).Truncate(time.Second))}
 		_, err := w.door.Put(w.ctx, "test", []*v1alpha1.CustomerConsent{c})

@@ -119,10 +119,14 @@ func ready(ctx context.Context, at string) error {
 	return nil
 }
 
-// await asks until the answer is no error, codb ends, or time is up.
+// await asks until the answer is no error, codb ends, or time is up: the
+// context's, if it has an end.
 func (c *Codb) await(ctx context.Context, ask func(context.Context) error) error {
-	ctx, cancel := context.WithTimeout(ctx, startTimeout)
-	defer cancel()
+	if _, bounded := ctx.Deadline(); !bounded {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, startTimeout)
+		defer cancel()
+	}
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
 	for {
