@@ -8,6 +8,7 @@ import (
 	"os"
 	"regexp"
 	"runtime"
+	"runtime/debug"
 	"strconv"
 	"testing"
 	"time"
@@ -107,8 +108,9 @@ func crowd(t *testing.T, d *consentstore.Database, n int) {
 	if err := yaml.Unmarshal(text, &sample); err != nil {
 		t.Fatal(err)
 	}
+	defer debug.SetGCPercent(debug.SetGCPercent(400)) // checking makes short-lived garbage
 	sample.Spec.QuietHours, sample.Spec.ContactWindows, sample.Spec.Pause = nil, nil, nil
-	const batchOf = 100
+	const batchOf = 250
 	writers, ctx := errgroup.WithContext(t.Context())
 	writers.SetLimit(runtime.GOMAXPROCS(0))
 	for from := 0; from < n && ctx.Err() == nil; from += batchOf {
