@@ -3,6 +3,7 @@ package admission
 import (
 	"fmt"
 	"maps"
+	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	batchv1 "k8s.io/api/batch/v1"
@@ -64,6 +65,14 @@ var refusals = []refusal{
 	},
 	{policy: "campaign-consents.consent.codb.dev", what: "a consent outside the customers' namespace", object: func() client.Object {
 		return &v1alpha1.CustomerConsent{ObjectMeta: meta(nil)}
+	}},
+	{policy: "campaign-dates.consent.codb.dev", what: "a yes that has not come yet", object: func() client.Object {
+		c := &v1alpha1.CustomerConsent{ObjectMeta: metav1.ObjectMeta{Namespace: v1alpha1.CustomersNamespace, Name: v1alpha1.FenceName}}
+		c.Spec.Relationships = []v1alpha1.Relationship{{Brand: name, Grants: []v1alpha1.Grant{{
+			Purpose: "Marketing", Channel: v1alpha1.ChannelEmail, Status: v1alpha1.ConsentGiven,
+			CaptureDate: metav1.Date(2999, time.January, 1, 0, 0, 0, 0, time.UTC),
+		}}}}
+		return c
 	}},
 	{policy: "campaign-decisions.consent.codb.dev", what: "a decision with an owner", object: func() client.Object {
 		d := decision()

@@ -1,12 +1,16 @@
 package admission_test
 
 import (
+	"strings"
 	"testing"
+	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/yaml"
 
 	consentv1 "github.com/codb-dev/codb/api/v1alpha1"
 )
@@ -63,6 +67,59 @@ func TestConsents(t *testing.T) {
 		"Erase":                     {eraser, remove(mine), "", ""},
 		"Review":                    {auditor, create(review(customers)), "", ""},
 		"ReviewElsewhere":           {root, create(review(elsewhere)), "consents", "a ConsentReview belongs to a customer; make it in codb-customers"},
+	})
+}
+
+// TestDatesOfAnswers tries to write when customers said yes.
+func TestDatesOfAnswers(t *testing.T) {
+	bindPeople(t)
+	at := func(ago time.Duration) string { return time.Now().Add(-ago).UTC().Format(time.RFC3339) }
+	const day = 24 * time.Hour
+	says := func(status, captured, more string) string {
+		return "{'spec':{'relationships':[{'brand':'acme','grants':[{'purpose':'Marketing','channel':'Email','status':'" + status + "','captureDate':'" + captured + "'" + more + "}]}]}}"
+	}
+	named := func(name, json string) *consentv1.CustomerConsent {
+		c := consent(customers, name)
+		if err := yaml.Unmarshal([]byte(strings.ReplaceAll(json, "'", `"`)), c); err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	ofOld := at(400 * day)
+	blank, old, bare := consent(customers, "dated-1"), named("dated-2", says("ConsentGiven", ofOld, "")), consent(customers, "dated-3")
+	store(t, root, blank, old, bare)
+	if err := env.Client.Patch(t.Context(), bare, client.RawPatch(types.MergePatchType, []byte(`{"metadata":{"managedFields":[{}]}}`))); err != nil {
+		t.Fatal(err)
+	}
+	ahead, past := "captureDate: "+at(-day), "captureDate: "+ofOld+" is more than 30 days ago"
+	right := "needs the verb import on customerconsents.consent.codb.dev"
+	runTrials(t, map[string]trial{
+		"Now":                   {service, create(named("dated-4", says("ConsentGiven", at(0), ""))), "", ""},
+		"NewAMonthAgo":          {service, create(named("dated-4", says("ConsentGiven", at(29*day), ""))), "", ""},
+		"New":                   {service, create(named("dated-4", says("ConsentGiven", ofOld, ""))), "dates", past},
+		"NewByTheCustomer":      {who{"codb:customer:dated-4", customer.groups}, create(named("dated-4", says("RenewedConsentGiven", ofOld, ""))), "dates", right},
+		"NewByAnImporter":       {importer, create(named("dated-4", says("ConsentGiven", ofOld, ""))), "", ""},
+		"NewInTheFuture":        {root, create(named("dated-4", says("ConsentGiven", at(-day), ""))), "dates", ahead},
+		"Later":                 {service, patch(blank, says("ConsentGiven", at(0), "")), "", ""},
+		"LaterByAFastClock":     {service, patch(blank, says("ConsentGiven", at(-5*time.Minute), "")), "", ""},
+		"DatedBack":             {service, patch(blank, says("ConsentGiven", ofOld, "")), "dates", "spec.relationships[acme].grants[Marketing, Email]." + past},
+		"DatedBackByAnImporter": {importer, patch(blank, says("ConsentGiven", ofOld, "")), "", ""},
+		"InTheFuture":           {importer, patch(blank, says("ConsentGiven", at(-day), "")), "dates", "has not come yet, it is 2"},
+		"ConfirmedLongAgo":      {service, patch(old, says("ConsentGiven", ofOld, ",'doubleConsentCaptureDate':'"+at(300*day)+"'")), "dates", "doubleConsentCaptureDate"},
+		"ConfirmedNow":          {service, patch(old, says("ConsentGiven", ofOld, ",'doubleConsentCaptureDate':'"+at(0)+"'")), "", ""},
+		"SomethingElse":         {service, patch(old, "{'spec':{'language':'de'}}"), "", ""},
+		"NoAtAnyTime":           {service, patch(old, says("ConsentWithdrawn", at(-day), "")), "", ""},
+		"NoOfOld":               {service, patch(blank, says("ConsentRefused", ofOld, "")), "", ""},
+		"Undated":               {service, patch(bare, says("ConsentGiven", at(0), "")), "dates", "nothing says when this is written"},
+		"UndatedNo":             {service, patch(bare, says("ConsentRefused", at(0), "")), "", ""},
+		"DatedAgain": {who{name: service.name}, func(t *testing.T, c client.Client) error {
+			return c.Apply(t.Context(), applyConfiguration(map[string]any{
+				"apiVersion": consentv1.SchemeGroupVersion.String(), "kind": "CustomerConsent", "metadata": map[string]any{"namespace": customers, "name": bare.Name},
+				"spec": map[string]any{"relationships": []any{map[string]any{"brand": "acme", "grants": []any{map[string]any{
+					"purpose": "Marketing", "channel": "Email", "status": "ConsentGiven", "captureDate": at(0),
+				}}}}},
+			}), client.FieldOwner("test"), client.DryRunAll)
+		}, "", ""},
 	})
 }
 

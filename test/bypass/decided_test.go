@@ -44,7 +44,7 @@ func (w *world) decided(t *testing.T) {
 		"SentYesterday": {campaign: func(s *v1alpha1.CampaignSpec) { s.Schedule = &v1alpha1.Schedule{NotAfter: new(in(-24 * time.Hour))} },
 			verdict: v1alpha1.CampaignBlocked, why: "over since "},
 		"AnswerFromTheFuture": {consent: grant(func(g *v1alpha1.Grant) {
-			g.CaptureDate, g.DoubleConsentCaptureDate = in(48*time.Hour), new(in(49*time.Hour))
+			g.CaptureDate, g.DoubleConsentCaptureDate = in(8*time.Minute), new(in(9*time.Minute)) // later ones are refused
 		}),
 			verdict: v1alpha1.CampaignBlocked},
 		"NobodyIsMeant": {campaign: func(s *v1alpha1.CampaignSpec) { s.Audience.Selector.Labels[0].Values = []string{"none"} },
@@ -104,10 +104,12 @@ func backDated(t *testing.T) {
 		return fmt.Sprintf(answer, in(d).UTC().Format(time.RFC3339), more)
 	}
 	for name, r := range map[string]row{
-		"AnOlderYes":    {service, patch(no, at(-72*time.Hour, "")), "only a new answer turns it into ConsentGiven"},
-		"TheSameAnswer": {service, patch(no, fmt.Sprintf(answer, said.UTC().Format(time.RFC3339), "")), "only a new answer turns it into ConsentGiven"},
-		"ReachingBack":  {service, patch(no, at(-time.Hour, ",'effectiveFrom':'2020-01-01T00:00:00Z'")), "effectiveFrom"},
-		"ANewYes":       {service, patch(no, at(-time.Hour, ""), client.DryRunAll), ""},
+		"AnOlderYes":     {service, patch(no, at(-72*time.Hour, "")), "only a new answer turns it into ConsentGiven"},
+		"TheSameAnswer":  {service, patch(no, fmt.Sprintf(answer, said.UTC().Format(time.RFC3339), "")), "only a new answer turns it into ConsentGiven"},
+		"ReachingBack":   {service, patch(no, at(-time.Hour, ",'effectiveFrom':'2020-01-01T00:00:00Z'")), "effectiveFrom"},
+		"AYesOfLastYear": {service, patch(no, at(-365*24*time.Hour, "")), "needs the verb import"},
+		"AYesOfTomorrow": {service, patch(no, at(24*time.Hour, "")), "has not come yet"},
+		"ANewYes":        {service, patch(no, at(-time.Hour, ""), client.DryRunAll), ""},
 	} {
 		t.Run(name, r.run)
 	}

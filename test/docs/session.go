@@ -117,8 +117,8 @@ func steps(body []string, first int) ([]Step, error) {
 			i++
 			s.Command += "\n" + body[i]
 		}
-		if _, word, here := strings.Cut(body[i], "<<'"); here {
-			word, _, _ = strings.Cut(word, "'")
+		if _, word, here := strings.Cut(body[i], "<<"); here {
+			word, _, _ = strings.Cut(strings.TrimPrefix(word, "'"), "'")
 			for i+1 < len(body) {
 				i++
 				s.Command += "\n" + body[i]

@@ -28,7 +28,7 @@ editing it. Nobody is bound to any of them until the platform team does it:
 | ` + "`codb-auditor`" + ` | cluster-wide | those who ask why |
 | ` + "`codb-customer-service`" + ` | in ` + "`codb-customers`" + ` | those who write down what customers say |
 | ` + "`codb-eraser`" + ` | in ` + "`codb-customers`" + ` | those few who may forget a customer |
-| ` + "`codb-importer`" + ` | in ` + "`codb-customers`" + ` | a process that brings consents and past contacts in |
+| ` + "`codb-importer`" + ` | in ` + "`codb-customers`" + ` | a process that brings in consents, of any age, and past contacts |
 
 ` + "```" + `
 kubectl create rolebinding marketers --clusterrole=codb-marketer --group=acme-marketing -n acme-marketing
@@ -54,6 +54,8 @@ marketer is bound in. test/roles asks a real apiserver about every cell, and wri
 - **` + "`report`" + ` on brands** lets a shop or a CRM tell the gate [what customers did](events.md), brand by brand. No role has it:
   make one for each system.
 - **` + "`erase`" + ` on customerconsents** is asked for besides ` + "`delete`" + `: deleting a consent forgets a refusal.
+- **` + "`import`" + ` on customerconsents** is asked for when a yes is dated back by more than 30 days: what looks old is believed
+  where consents run out or take their time to count. Only ` + "`codb-importer`" + ` has it, and cluster administrators.
 - **` + "`exempt`" + ` on campaignpolicies** is asked for when a namespace leaves enforcement or is deleted.
 - **Whoever administers ` + "`codb-system`" + ` is codb**: Kubernetes' own roles ` + "`edit`" + ` and ` + "`admin`" + ` there may
   take the tokens of its accounts. Give them to the platform team alone.

@@ -126,20 +126,22 @@ type rules struct {
 	bindings admissionlisters.ValidatingAdmissionPolicyBindingLister
 }
 
-// consentPolicy is in config/admission.
-const consentPolicy = "campaign-consents." + v1alpha1.Group
+// consentPolicies are in config/admission.
+var consentPolicies = []string{"campaign-consents." + v1alpha1.Group, "campaign-dates." + v1alpha1.Group}
 
 // Validate implements admission.ValidationInterface.
 func (r rules) Validate(context.Context, admission.Attributes, admission.ObjectInterfaces) error {
-	if r.inForce() {
-		return nil
+	for _, name := range consentPolicies {
+		if !r.inForce(name) {
+			return apierrors.NewServiceUnavailable("ValidatingAdmissionPolicy " + name + " is not in force for " + resource.Group +
+				": install config/admission; until then nobody writes consents")
+		}
 	}
-	return apierrors.NewServiceUnavailable("ValidatingAdmissionPolicy " + consentPolicy + " is not in force for " + resource.Group +
-		": install config/admission; until then nobody writes consents")
+	return nil
 }
 
-func (r rules) inForce() bool {
-	policy, err := r.policies.Get(consentPolicy)
+func (r rules) inForce(name string) bool {
+	policy, err := r.policies.Get(name)
 	if err != nil || policy.Spec.MatchConstraints == nil {
 		return false
 	}
@@ -149,7 +151,7 @@ func (r rules) inForce() bool {
 	bindings, err := r.bindings.List(labels.Everything())
 	return err == nil && slices.ContainsFunc(policy.Spec.MatchConstraints.ResourceRules, served) &&
 		slices.ContainsFunc(bindings, func(b *admissionregistrationv1.ValidatingAdmissionPolicyBinding) bool {
-			return b.Spec.PolicyName == consentPolicy && slices.Contains(b.Spec.ValidationActions, admissionregistrationv1.Deny)
+			return b.Spec.PolicyName == name && slices.Contains(b.Spec.ValidationActions, admissionregistrationv1.Deny)
 		})
 }
 

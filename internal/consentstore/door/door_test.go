@@ -95,7 +95,21 @@ func TestWhoMayNotIsRefused(t *testing.T) {
 	role(t, "codb:customer:r-2", "create", "update", "patch", "get")
 	role(t, "deleter", "delete", "get")
 	role(t, "eraser", "delete", "erase", "get")
-	mine, others := given("r-2", nil), given("r-1", nil)
+	role(t, "service", "create", "patch", "get")
+	others := given("r-1", nil)
+	role(t, "importer", "create", "patch", "get", "import")
+	dated := func(name string, ago time.Duration) *v1alpha1.CustomerConsent {
+		c := given(name, nil)
+		c.Spec.Relationships[0].Grants[0].CaptureDate = metav1.NewTime(time.Now().Add(-ago).Truncate(time.Second))
+		return c
+	}
+	datesBack := func(user string) error {
+		patch := fmt.Sprintf(`{"spec":{"relationships":[{"brand":"acme","grants":[{"purpose":"Marketing","channel":"SMS","status":"ConsentGiven","captureDate":%q}]}]}}`,
+			time.Now().AddDate(-1, 0, 0).UTC().Format(time.RFC3339))
+		return as(t, user).Patch(t.Context(), others.DeepCopy(), client.RawPatch(types.MergePatchType, []byte(patch)), client.DryRunAll)
+	}
+	const long, tomorrow = 365 * 24 * time.Hour, -24 * time.Hour
+	mine := given("r-2", nil)
 	read := func(user string) error {
 		return as(t, user).Get(t.Context(), client.ObjectKeyFromObject(others), others.DeepCopy())
 	}
@@ -118,6 +132,11 @@ func TestWhoMayNotIsRefused(t *testing.T) {
 		{"ACustomerWritesNobodyElses", func() error { return write("codb:customer:r-2", others) }, "a customer writes only the consent of their own id"},
 		{"DeletingNeedsTheVerbErase", func() error { return as(t, "deleter").Delete(t.Context(), others) }, "needs the verb erase on customerconsents.store.consent.codb.dev"},
 		{"WhoHasTheVerbMayErase", func() error { return as(t, "eraser").Delete(t.Context(), given("r-2", nil)) }, ""},
+		{"AYesOfLastYearIsNotForEverybody", func() error { return as(t, "service").Create(t.Context(), dated("r-5", long)) }, "needs the verb import on customerconsents.store.consent.codb.dev"},
+		{"AYesOfTomorrowIsForNobody", func() error { return as(t, "importer").Create(t.Context(), dated("r-5", tomorrow)) }, "has not come yet"},
+		{"AnImporterWritesAYesOfLastYear", func() error { return as(t, "importer").Create(t.Context(), dated("r-5", long)) }, ""},
+		{"NorIsOneDatedBackLater", func() error { return datesBack("service") }, "needs the verb import on customerconsents.store.consent.codb.dev"},
+		{"AnImporterDatesBack", func() error { return datesBack("importer") }, ""},
 		{"NobodyMakesAFence", func() error { return admin.Create(t.Context(), given("codb-fence", nil)) }, "codb keeps this name"},
 		{"NobodyHidesACustomersAnswers", func() error {
 			return admin.Create(t.Context(), given("r-3", map[string]string{v1alpha1.LabelClass: "Fence"}))
@@ -338,13 +357,30 @@ func revision(t *testing.T, name string) string {
 	return c.ResourceVersion
 }
 
-// TestWithoutItsRulesNobodyWrites takes codb's admission policy away: anybody
-// with a customer's role could write anybody's consent then.
+// TestWithoutItsRulesNobodyWrites takes codb's admission policies away: anybody
+// with a customer's role could write anybody's consent then, of any day.
 func TestWithoutItsRulesNobodyWrites(t *testing.T) {
 	admin := as(t, "admin", "system:masters")
 	c := create(t, "p-1", nil)
+	for _, policy := range []string{"campaign-consents", "campaign-dates"} {
+		t.Run(policy, func(t *testing.T) { writingEndsWithout(t, admin, c, policy+"."+v1alpha1.Group) })
+	}
+	for {
+		err := as(t, "codb:customer:p-9", "system:masters").Update(t.Context(), c)
+		if strings.Contains(fmt.Sprint(err), "their own id") {
+			return
+		}
+		select {
+		case <-t.Context().Done():
+			t.Fatalf("the rules hold: %v", err)
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+func writingEndsWithout(t *testing.T, admin client.Client, c *v1alpha1.CustomerConsent, policy string) {
 	b := &admissionregistrationv1.ValidatingAdmissionPolicyBinding{}
-	if err := env.Client.Get(t.Context(), client.ObjectKey{Name: "campaign-consents.consent.codb.dev"}, b); err != nil {
+	if err := env.Client.Get(t.Context(), client.ObjectKey{Name: policy}, b); err != nil {
 		t.Fatal(err)
 	}
 	if err := env.Client.Delete(t.Context(), b); err != nil {
@@ -374,7 +410,4 @@ func TestWithoutItsRulesNobodyWrites(t *testing.T) {
 		t.Fatal(err)
 	}
 	until("writing goes on", func(err error) bool { return err == nil })
-	until("the rules hold", func(error) bool {
-		return strings.Contains(fmt.Sprint(as(t, "codb:customer:p-9", "system:masters").Update(t.Context(), c)), "their own id")
-	})
 }

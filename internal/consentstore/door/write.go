@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"time"
 
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -29,7 +30,8 @@ func (s *storage) Create(ctx context.Context, o runtime.Object, validate rest.Va
 	case c.ResourceVersion != "":
 		return nil, apierrors.NewBadRequest("metadata.resourceVersion: what is new has none")
 	}
-	c.Namespace, c.UID, c.CreationTimestamp, c.Generation = request.NamespaceValue(ctx), "", metav1.Time{}, 1
+	c.Namespace, c.UID, c.Generation = request.NamespaceValue(ctx), "", 1
+	c.CreationTimestamp = metav1.NewTime(s.Clock().UTC().Truncate(time.Second)) // admission compares answers' dates with it
 	if err := s.judge(c, nil); err != nil {
 		return nil, err
 	}
