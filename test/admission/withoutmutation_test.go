@@ -53,8 +53,8 @@ func TestWithoutMutation(t *testing.T) {
 		"CronJobThatWaits":      {root, create(cron(true, labels)), "", ""},
 		"JobsOfNoCampaign":      {root, create(cron(true, nil)), "templates", "spec.jobTemplate.metadata.labels: the Jobs of a campaign CronJob carry its label"},
 	})
-	t.Run("CustomersNamespaceCanGo", customersNamespaceCanGo)
 	t.Run("ProbeNoticesWhatIsGone", probeNoticesWhatIsGone)
+	t.Run("CustomersNamespaceCanGo", customersNamespaceCanGo)
 }
 
 // customersNamespaceCanGo ends the namespace with a consent and a decision in

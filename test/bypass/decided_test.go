@@ -107,7 +107,7 @@ func backDated(t *testing.T) {
 		"AnOlderYes":     {service, patch(no, at(-72*time.Hour, "")), "only a new answer turns it into ConsentGiven"},
 		"TheSameAnswer":  {service, patch(no, fmt.Sprintf(answer, said.UTC().Format(time.RFC3339), "")), "only a new answer turns it into ConsentGiven"},
 		"ReachingBack":   {service, patch(no, at(-time.Hour, ",'effectiveFrom':'2020-01-01T00:00:00Z'")), "effectiveFrom"},
-		"AYesOfLastYear": {service, patch(no, at(-365*24*time.Hour, "")), "needs the verb import"},
+		"AYesOfLastYear": {service, patch(no, strings.Replace(at(-365*24*time.Hour, ""), "Email", "Post", 1)), "needs the verb import"},
 		"AYesOfTomorrow": {service, patch(no, at(24*time.Hour, "")), "has not come yet"},
 		"ANewYes":        {service, patch(no, at(-time.Hour, ""), client.DryRunAll), ""},
 	} {
