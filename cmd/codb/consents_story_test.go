@@ -34,7 +34,7 @@ type tableWorld struct {
 
 // newTableWorld has, before codb starts, whoever fill writes into the table. codb
 // may take as long to read them as patience.
-func newTableWorld(t *testing.T, patience time.Duration, fill func(*consentstore.Database)) *tableWorld {
+func newTableWorld(t *testing.T, patience time.Duration, fill func(d *consentstore.Database, url string)) *tableWorld {
 	t.Helper()
 	w := &tableWorld{file: filepath.Join(t.TempDir(), "url")}
 	must := func(err error) {
@@ -50,7 +50,7 @@ func newTableWorld(t *testing.T, patience time.Duration, fill func(*consentstore
 	w.proxy = postgres.Behind(t, w.server.URL())
 	must(os.WriteFile(w.file, []byte(w.proxy.URL()), 0o600))
 	w.door = openTable(t, w.server.URL())
-	fill(w.door)
+	fill(w.door, w.server.URL())
 
 	own, err := apiserver.Start(apiserver.Options{Admission: true, Controllers: true, Values: config.Values{Elsewhere: true}})
 	must(err)
@@ -131,7 +131,7 @@ func (w *tableWorld) refuses(what string, state permit.Answer) {
 // a campaign sends, customers withdraw, PostgreSQL is killed and comes back, and
 // the network is bad all the while.
 func TestConsentsInPostgreSQL(t *testing.T) {
-	w := newTableWorld(t, 2*time.Minute, func(*consentstore.Database) {})
+	w := newTableWorld(t, 2*time.Minute, func(*consentstore.Database, string) {})
 	const everybody = 12
 	var people []*v1alpha1.CustomerConsent
 	for i := range everybody {
@@ -221,7 +221,7 @@ func (w *tableWorld) asks(customer string, c *v1alpha1.Campaign, want v1alpha1.V
 // TestWithdrawalsFromATableAreLinearizable is the same claim as with custom
 // resources, with ledger and consents in one database.
 func TestWithdrawalsFromATableAreLinearizable(t *testing.T) {
-	w := newTableWorld(t, 2*time.Minute, func(*consentstore.Database) {})
+	w := newTableWorld(t, 2*time.Minute, func(*consentstore.Database, string) {})
 	races(w.world, w.customer, func(c *v1alpha1.CustomerConsent) error {
 		c.Spec.OptOut = &v1alpha1.OptOut{Since: metav1.NewTime(time.Now().Add(-time.Minute).Truncate(time.Second))}
 		_, err := w.door.Put(w.ctx, "test", []*v1alpha1.CustomerConsent{c})

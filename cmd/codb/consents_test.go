@@ -19,7 +19,7 @@ import (
 
 func openTable(t *testing.T, at string) *consentstore.Database {
 	t.Helper()
-	d, err := openConsents(t.Context(), at, consentstore.DatabaseOptions{})
+	d, err := openConsents(t.Context(), at, consentstore.DatabaseOptions{Patience: time.Minute}) // the machine may be busy
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -28,8 +28,8 @@ type DatabaseOptions struct {
 	// Refused says why the apiserver would refuse an object as a change of old,
 	// which is nil where there is none. It is required to write.
 	Refused func(object, old *v1alpha1.CustomerConsent) ([]string, error)
-	// NobodyAtHand keeps no consents in memory: only Put, Erase, Now, Page and
-	// History are for use then.
+	// NobodyAtHand keeps no consents in memory: only Put, Erase, Now, Page, History,
+	// Changes and Changed are for use then.
 	NobodyAtHand bool
 	// Clock tells the time. Nil: the system's.
 	Clock func() time.Time
@@ -98,8 +98,12 @@ func OpenDatabase(ctx context.Context, url string, o DatabaseOptions) (*Database
 	d.fence.pass, d.fence.metrics = d.pass, newMetrics(o.Metrics, d.Len, d.Synced)
 	ctx, d.leave = context.WithCancel(context.WithoutCancel(ctx))
 	d.follow.Go(func() {
-		if d.await(ctx, url) && !o.NobodyAtHand {
-			d.db.Follow(ctx, func(ctx context.Context, _ *pgx.Conn) error { return d.pull(ctx) })
+		if d.await(ctx, url) {
+			read := d.pull
+			if o.NobodyAtHand {
+				read = d.look
+			}
+			d.db.Follow(ctx, func(ctx context.Context, _ *pgx.Conn) error { return read(ctx) })
 		}
 	})
 	return d, nil
@@ -343,18 +347,29 @@ func (d *Database) scan(row pgx.Row) (change, error) {
 	if err := row.Scan(&c.name, &c.revision, &text); err != nil {
 		return change{}, err
 	}
+	var err error
+	c.object, err = d.read(c.name, c.revision, text)
+	return c, err
+}
+
+// read reads an object as of a revision; nil: there is none.
+func (d *Database) read(name string, revision int64, text []byte) (*v1alpha1.CustomerConsent, error) {
 	if text == nil {
-		return c, nil
+		return nil, nil
 	}
-	c.object = &v1alpha1.CustomerConsent{}
-	if err := json.Unmarshal(text, c.object); err != nil || c.object.Name != c.name {
-		return change{}, fmt.Errorf("revision %d: %w", c.revision, ErrCorrupt)
+	c := &v1alpha1.CustomerConsent{}
+	if err := json.Unmarshal(text, c); err != nil || c.Name != name {
+		return nil, fmt.Errorf("revision %d: %w", revision, ErrCorrupt)
 	}
-	c.object.Namespace, c.object.ResourceVersion = d.o.Namespace, strconv.FormatInt(c.revision, 10)
+	c.Namespace, c.ResourceVersion = d.o.Namespace, strconv.FormatInt(revision, 10)
 	return c, nil
 }
 
+// revisionOf is 0 of what is not there yet.
 func revisionOf(c *v1alpha1.CustomerConsent) int64 {
+	if c == nil {
+		return 0
+	}
 	n, err := strconv.ParseInt(c.ResourceVersion, 10, 64)
 	if err != nil {
 		return 0

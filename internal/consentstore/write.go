@@ -51,21 +51,28 @@ func (d *Database) Put(ctx context.Context, author string, consents []*v1alpha1.
 			return nil, fmt.Errorf("write consents: two are of one customer: %w", ErrConflict)
 		}
 	}
-	var out []*v1alpha1.CustomerConsent
+	var (
+		out  []*v1alpha1.CustomerConsent
+		next = make([]*v1alpha1.CustomerConsent, len(consents)) // an attempt that comes too late leaves its work to the next one
+	)
 	err := d.retry(ctx, func(ctx context.Context) error {
 		known, err := d.known(ctx, d.db, names)
 		if err != nil {
 			return err
 		}
-		next := make([]*v1alpha1.CustomerConsent, len(consents))
 		for i, c := range consents {
-			if next[i], err = d.next(c, known[c.Name]); err != nil {
+			if next[i] != nil && revisionOf(known[c.Name]) == revisionOf(c) {
+				continue
+			}
+			n, err := d.next(c, known[c.Name])
+			if err != nil {
 				if found, ferr := d.written(ctx, write, len(names)); ferr != nil || found != nil {
 					out = found // it is ours: the answer got lost
 					return ferr
 				}
 				return err
 			}
+			next[i] = n
 		}
 		out, err = d.commit(ctx, write, author, names, next)
 		return err
@@ -299,7 +306,7 @@ func (d *Database) Erase(ctx context.Context, author, name string) error {
 		var b pgx.Batch
 		b.Queue(`DELETE FROM codb_consents WHERE name = $1`, name)
 		b.Queue(`UPDATE codb_consent_revisions SET object = NULL WHERE name = $1`, name)
-		b.Queue(`INSERT INTO codb_consent_revisions (revision, name, at, author, write) VALUES ($1, $2, $3, $4, '')`, head+1, name, d.o.Clock().UnixNano(), author)
+		b.Queue(`INSERT INTO codb_consent_revisions (revision, name, at, author, write) VALUES ($1, $2, $3, $4, $5)`, head+1, name, d.o.Clock().UnixNano(), author, erasing)
 		b.Queue(moveHead, head+1)
 		d.db.Tell(&b)
 		b.Queue(`COMMIT`)

@@ -125,8 +125,8 @@ func register(env *apiserver.Env, port int, ca []byte) error {
 }
 
 // Client knows consents in a database alone.
-func Client(cfg *rest.Config) (client.Client, error) {
+func Client(cfg *rest.Config) (client.WithWatch, error) {
 	s := runtime.NewScheme()
 	v1alpha1.AddConsentsToScheme(s, v1alpha1.StoreGroupVersion)
-	return client.New(cfg, client.Options{Scheme: s})
+	return client.NewWithWatch(cfg, client.Options{Scheme: s})
 }

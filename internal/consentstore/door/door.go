@@ -97,6 +97,11 @@ func newServer(ctx context.Context, o Options) (*server.GenericAPIServer, error)
 	c.OpenAPIConfig.GetDefinitionName = namer
 	c.OpenAPIV3Config = server.DefaultOpenAPIV3Config(definitions.get, openapi.NewDefinitionNamer(scheme))
 	c.OpenAPIV3Config.GetDefinitionName = namer
+	customers, err := newStorage(o)
+	if err != nil {
+		return nil, err
+	}
+	customers.conceal(c, codecs)
 	if o.Ready != nil {
 		c.AddReadyzChecks(healthz.NamedCheck("consents", func(*http.Request) error { return o.Ready() }))
 	}
@@ -112,10 +117,6 @@ func newServer(ctx context.Context, o Options) (*server.GenericAPIServer, error)
 		return nil, err
 	}
 	g, err := c.Complete(shared).New("codb-consents", server.NewEmptyDelegate())
-	if err != nil {
-		return nil, err
-	}
-	customers, err := newStorage(o)
 	if err != nil {
 		return nil, err
 	}

@@ -1,10 +1,14 @@
 package door
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"math"
+	"strconv"
+	"strings"
 
 	"k8s.io/apiextensions-apiserver/pkg/registry/customresource/tableconvertor"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -28,11 +32,11 @@ type Store interface {
 	Page(ctx context.Context, after string, limit int) (page []*v1alpha1.CustomerConsent, revision string, err error)
 	Put(ctx context.Context, author string, consents []*v1alpha1.CustomerConsent) ([]*v1alpha1.CustomerConsent, error)
 	Erase(ctx context.Context, author, name string) error
+	Changes(ctx context.Context, after int64, limit int) (changes []consentstore.Change, head int64, err error)
+	Changed() <-chan struct{}
 }
 
-// storage serves CustomerConsents. It can't be watched: the garbage collector
-// and the quotas of Kubernetes watch whatever can be, and would hold a million
-// customers in memory. Nor can many be deleted at once.
+// storage serves CustomerConsents. Many can't be deleted at once.
 type storage struct {
 	Options
 	rest.TableConvertor
@@ -41,6 +45,7 @@ type storage struct {
 var (
 	_ rest.Getter              = &storage{}
 	_ rest.Lister              = &storage{}
+	_ rest.Watcher             = &storage{}
 	_ rest.CreaterUpdater      = &storage{}
 	_ rest.GracefulDeleter     = &storage{}
 	_ rest.ResetFieldsStrategy = &storage{}
@@ -118,24 +123,20 @@ const (
 )
 
 // List lists customers by name. Whoever wants more than can be held has to ask
-// page by page.
+// page by page. A watch from the list's revision on brings what changed since,
+// and may bring again what was listed later.
 func (s *storage) List(ctx context.Context, o *metainternalversion.ListOptions) (runtime.Object, error) {
 	list := &v1alpha1.CustomerConsentList{Items: []v1alpha1.CustomerConsent{}}
-	if ns := request.NamespaceValue(ctx); ns != "" && ns != s.Namespace {
-		return list, nil
-	}
-	q, err := readQuery(o)
+	q, err := s.readQuery(ctx, o)
 	if err != nil {
 		return nil, err
 	}
 	for len(list.Items) < q.limit {
-		page, revision, err := s.Store.Page(ctx, q.after, pageOf)
+		page, err := s.page(ctx, q)
 		if err != nil {
 			return nil, s.problem(err, "")
 		}
-		if list.ResourceVersion == "" {
-			list.ResourceVersion = revision
-		}
+		list.ResourceVersion = q.revision
 		for i, c := range page {
 			if c := s.shown(c); q.matches(c) {
 				list.Items = append(list.Items, *c)
@@ -152,21 +153,56 @@ func (s *storage) List(ctx context.Context, o *metainternalversion.ListOptions) 
 	if q.all {
 		return nil, apierrors.NewRequestEntityTooLargeError(fmt.Sprintf("more than %d customers: ask for them page by page, with limit and continue", most))
 	}
-	list.Continue = base64.RawURLEncoding.EncodeToString([]byte(q.after))
+	list.Continue = base64.RawURLEncoding.EncodeToString([]byte(q.revision + "/" + q.after))
 	return list, nil
 }
 
-// query is what a list is about.
-type query struct {
-	labels labels.Selector
-	fields fields.Selector
-	limit  int
-	after  string
-	all    bool // no limit was asked for
+// page reads those who come next, and the revision that the first of them are of
+// or later.
+func (s *storage) page(ctx context.Context, q *query) (page []*v1alpha1.CustomerConsent, err error) {
+	name, one := q.fields.RequiresExactMatch("metadata.name")
+	revision := ""
+	if !one && !q.nobody {
+		page, revision, err = s.Store.Page(ctx, q.after, pageOf)
+	} else {
+		var head int64
+		_, head, err = s.Store.Changes(ctx, math.MaxInt64, 1)
+		revision = strconv.FormatInt(head, 10)
+		if err == nil && !q.nobody {
+			page, err = s.just(ctx, name)
+		}
+	}
+	q.revision = cmp.Or(q.revision, revision)
+	return page, err
 }
 
-func readQuery(o *metainternalversion.ListOptions) (*query, error) {
+// just is the one customer, or nobody.
+func (s *storage) just(ctx context.Context, name string) ([]*v1alpha1.CustomerConsent, error) {
+	c, err := s.Store.Now(ctx, name)
+	if errors.Is(err, consentstore.ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return []*v1alpha1.CustomerConsent{c}, nil
+}
+
+// query is what a list or a watch is about.
+type query struct {
+	nobody   bool // is in the namespace
+	labels   labels.Selector
+	fields   fields.Selector
+	limit    int
+	revision string // of the first page
+	after    string
+	all      bool // no limit was asked for
+}
+
+func (s *storage) readQuery(ctx context.Context, o *metainternalversion.ListOptions) (*query, error) {
 	q := &query{labels: labels.Everything(), fields: fields.Everything(), limit: most + 1, all: true}
+	ns := request.NamespaceValue(ctx)
+	q.nobody = ns != "" && ns != s.Namespace
 	if o == nil {
 		return q, nil
 	}
@@ -179,14 +215,17 @@ func readQuery(o *metainternalversion.ListOptions) (*query, error) {
 	if o.Limit > 0 {
 		q.limit, q.all = int(min(o.Limit, most)), false
 	}
-	after, err := base64.RawURLEncoding.DecodeString(o.Continue)
-	if err != nil {
+	if o.Continue == "" {
+		return q, nil
+	}
+	token, err := base64.RawURLEncoding.DecodeString(o.Continue)
+	known := false
+	if q.revision, q.after, known = strings.Cut(string(token), "/"); err != nil || !known {
 		return nil, apierrors.NewBadRequest("continue: this is not what a list ended with")
 	}
-	q.after = string(after)
 	return q, nil
 }
 
 func (q *query) matches(c *v1alpha1.CustomerConsent) bool {
-	return q.labels.Matches(labels.Set(c.Labels)) && q.fields.Matches(selectableFields(c))
+	return !q.nobody && q.labels.Matches(labels.Set(c.Labels)) && q.fields.Matches(selectableFields(c))
 }

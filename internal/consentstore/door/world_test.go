@@ -32,7 +32,7 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-func as(t *testing.T, user string, groups ...string) client.Client {
+func as(t *testing.T, user string, groups ...string) client.WithWatch {
 	t.Helper()
 	c, err := door.Client(env.ConfigAs(user, groups...))
 	if err != nil {
