@@ -229,3 +229,31 @@ func TestADatabaseThatIsDownProvesNothing(t *testing.T) {
 		t.Errorf("when it is back: %v", err)
 	}
 }
+
+// TestWhatWasCheckedIsNotCheckedAgain cuts the connection while a consent is
+// being checked: many take longer to check than an attempt may, on a busy machine.
+func TestWhatWasCheckedIsNotCheckedAgain(t *testing.T) {
+	proxy, err := postgres.NewProxy(table(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = proxy.Close() })
+	checked := 0
+	d, err := consentstore.OpenDatabase(t.Context(), proxy.URL(), consentstore.DatabaseOptions{
+		Namespace: v1alpha1.CustomersNamespace, NobodyAtHand: true, Patience: time.Minute,
+		Refused: func(_, _ *v1alpha1.CustomerConsent) ([]string, error) {
+			if checked++; checked == 1 {
+				proxy.Down(true)
+				proxy.Down(false)
+			}
+			return nil, nil
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(d.Close)
+	if put(t, d, named("c-1")); checked != 1 {
+		t.Errorf("checked %d times", checked)
+	}
+}
