@@ -2,6 +2,7 @@ package door
 
 import (
 	"context"
+	"errors"
 	"strconv"
 	"sync"
 	"time"
@@ -90,7 +91,7 @@ func (w *watcher) run(ctx context.Context) {
 		return
 	}
 	status := apierrors.NewInternalError(err).ErrStatus
-	if known, ok := w.problem(err, "").(apierrors.APIStatus); ok { //nolint:errorlint // problem wraps nothing
+	if known := apierrors.APIStatus(nil); errors.As(w.problem(err, ""), &known) {
 		status = known.Status()
 	}
 	w.tell(ctx, watch.Event{Type: watch.Error, Object: &status})
