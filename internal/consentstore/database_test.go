@@ -233,7 +233,7 @@ func TestADatabaseThatIsDownProvesNothing(t *testing.T) {
 // TestWhatWasCheckedIsNotCheckedAgain cuts the connection while a consent is
 // being checked: many take longer to check than an attempt may, on a busy machine.
 func TestWhatWasCheckedIsNotCheckedAgain(t *testing.T) {
-	proxy, err := postgres.NewProxy(table(t))
+	proxy, err := postgres.NewProxy(postgres.Place(t))
 	if err != nil {
 		t.Fatal(err)
 	}
