@@ -33,7 +33,6 @@ func newCluster(t *testing.T, name string) *cluster {
 	c := &cluster{name: name, tool: filepath.Join(t.TempDir(), "cluster")}
 	output(t, exec.Command("go", "-C", filepath.Join(root, "hack", "cluster"), "build", "-o", c.tool, "."))
 	release := "--kubernetes=" + os.Getenv("KUBERNETES")
-	c.control(t, "up", "--name", name, "--node", "yes", release)
 	t.Cleanup(func() {
 		if t.Failed() && os.Getenv("CODB_E2E_KEEP") != "" {
 			t.Logf("cluster %s is kept: KUBECONFIG=%s", name, c.kubeconfig)
@@ -41,6 +40,7 @@ func newCluster(t *testing.T, name string) *cluster {
 		}
 		c.control(t, "down", "--name", name)
 	})
+	c.control(t, "up", "--name", name, "--node", "yes", release)
 	c.kubeconfig = c.control(t, "kubeconfig", "--name", name)
 	c.kubectlPath = filepath.Join(c.control(t, "assets", release), "kubectl")
 	t.Log(c.kubectl(t, "version"))
