@@ -108,8 +108,8 @@ func refused(list []contacts.Refusal) []v1alpha1.RefusalCount {
 // progressLine is one line for people who watch: how far, how fast, until when,
 // and why not everybody.
 func progressLine(o *decision.Outcome, p *v1alpha1.PermitCounts) string {
-	if p == nil || p.Drawn == 0 {
-		return o.Why
+	if p == nil {
+		p = &v1alpha1.PermitCounts{}
 	}
 	all := max(o.Counts.Allowed, p.Redeemed) // some of those contacted may have said no since
 	parts := []string{fmt.Sprintf("%s of %s contacted", decision.Thousands(p.Redeemed), decision.Thousands(all))}

@@ -152,8 +152,8 @@ func TestTheProgressOfPermits(t *testing.T) {
 	w.says("c-3", optedOut)
 	w.campaign(permits)
 	r := w.codb(nil)
-	if c := w.settle(r); c.Status.Permits == nil || c.Status.Permits.Drawn != 0 {
-		t.Errorf("at first: %+v", c.Status.Permits)
+	if c := w.settle(r); c.Status.Permits == nil || c.Status.Permits.Drawn != 0 || c.Status.Why != "0 of 7 contacted, not OptedOut 1" {
+		t.Errorf("at first: %+v, %s", c.Status.Permits, c.Status.Why)
 	}
 	p := contacts.NewProjection(contacts.LookBack)
 	record := func(n uint64, e contacts.Event, s contacts.State, ago time.Duration) contacts.Record {
