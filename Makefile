@@ -21,6 +21,10 @@ demo-down: ## take down what the demo brought up
 test: ## all tests: pure, Rego, samples, and on a real apiserver; race detector on
 	@hack/test.sh
 
+.PHONY: fuzz
+fuzz: ## give every parser and door anything; FUZZTIME=10m for each is longer than 10s
+	@FUZZTIME=$(FUZZTIME) hack/fuzz.sh
+
 .PHONY: build
 build: ## build bin/codb and bin/kubectl-codb
 	go build -trimpath -ldflags='-s -w' -o bin/ ./cmd/codb ./cmd/kubectl-codb

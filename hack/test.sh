@@ -10,4 +10,5 @@ export KUBEBUILDER_ASSETS
 for module in hack/cluster hack/image hack/chart/helm hack/alerts hack/mail hack/bench/engine; do go -C $module test ./...; done
 go test -run NoFaultOf ./internal/policy
 go test -run NothingComesBetween ./internal/permit -rapid.checks=20000
+FUZZTIME=${FUZZTIME:-3s} hack/fuzz.sh
 CGO_ENABLED=1 go test -race -timeout 20m "$@" ./...

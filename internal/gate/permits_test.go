@@ -30,7 +30,7 @@ func (p pods) Holder(_ context.Context, token string) (Holder, error) {
 	return Holder{}, ErrUnauthenticated
 }
 
-func newPermitHouse(t *testing.T, people ...string) (*house, *town) {
+func newPermitHouse(t testing.TB, people ...string) (*house, *town) {
 	t.Helper()
 	h, w := newHouse(t), newTown(people...)
 	h.server.Give(pods{"pod-1": pod(1, "spring")}, NewDesk(DeskOptions{Ledger: h.ledger, World: w, Clock: w.clock, Log: logr.Discard()}))
