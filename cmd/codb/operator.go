@@ -52,7 +52,7 @@ func (o *operatorOptions) register(c *cobra.Command) {
 	f.IntVar(&o.webhookPort, "webhook-port", 9443, "port of the webhook; 0: a free one")
 	f.StringVar(&o.metrics, "metrics-address", "127.0.0.1:8080", "where metrics are served; 0: nowhere")
 	f.StringVar(&o.probes, "probe-address", "127.0.0.1:8081", "where /livez and /readyz are served; 0: nowhere")
-	f.IntVar(&o.workers, "campaign-workers", 2, "campaigns that are looked at side by side")
+	f.IntVar(&o.workers, "campaign-workers", 32, "campaigns that are looked at side by side: what they share is looked at once")
 	f.IntVar(&o.sandboxes, "policy-workers", 2, "processes that evaluate policies")
 	f.StringVar(&o.kueue, kueueFlag, "", kueueUsage)
 	f.DurationVar(&o.retention, "decision-retention", 400*24*time.Hour, "how long decisions are kept; 0: for ever")

@@ -84,7 +84,8 @@ func (b *bulk) stale(of *plan) {
 		at[i] = always
 	}
 	for _, u := range of.units {
-		for row := range u.says.wakes.All {
+		for row := range u.says.wakes[b.lo>>6 : (b.hi+63)>>6].All {
+			row += b.lo
 			b.StaleAt[row] = sooner(b.StaleAt[row], u.says.stale[row])
 		}
 	}

@@ -37,6 +37,7 @@ type engine struct {
 	alone     bool // nobody confirms what it says: for measuring
 
 	judging, sweeping programs
+	looks, changes    together
 	last              atomic.Pointer[asked] // of a sweep
 	few               nowAndThen
 }

@@ -27,27 +27,41 @@ type sweeping struct {
 	next   atomic.Int64
 }
 
+// fewChunks is where a change ends and a look at everybody begins: the one does not
+// wait for the other.
+const fewChunks = 4
+
 // Sweep implements decision.Sweeper.
 func (e *engine) Sweep(ctx context.Context, of decision.Sweep) error {
 	if _, off := offClock(&decision.Question{Now: of.Now}); off {
 		return decision.Singly{Judge: e}.Sweep(ctx, of)
 	}
-	d := e.sandbox.certain.now()
-	if err := e.sweep(ctx, d, &of); err != nil {
-		return err
+	line := &e.changes
+	if n := chunksOf(&of); n > fewChunks {
+		line = &e.looks
 	}
-	if e.sandbox.certain.now() != d { // what was answered with fewer doubts does not count
-		return errDiffers
+	return line.sweep(&of, func(of *decision.Sweep) error {
+		d := e.sandbox.certain.now()
+		if err := e.sweep(context.WithoutCancel(ctx), d, of); err != nil { // others may wait for it
+			return err
+		}
+		if e.sandbox.certain.now() != d { // what was answered with fewer doubts does not count
+			return errDiffers
+		}
+		return nil
+	})
+}
+
+func chunksOf(of *decision.Sweep) int {
+	if of.Chunks == nil {
+		return of.Source.Chunks()
 	}
-	return nil
+	return len(of.Chunks)
 }
 
 func (e *engine) sweep(ctx context.Context, d *doubts, of *decision.Sweep) error {
 	s := &sweeping{Sweep: of, engine: e, doubts: d, asked: e.askedAt(of.Now), stands: make([]*standing, len(of.Campaigns))}
-	chunks := len(of.Chunks)
-	if of.Chunks == nil {
-		chunks = of.Source.Chunks()
-	}
+	chunks := chunksOf(of)
 	most, together := 0, 0
 	for i := range of.Campaigns {
 		c := &of.Campaigns[i]
