@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -18,6 +19,7 @@ import (
 // reference is OPA in this process, which counts whom it is asked about and may
 // be made to lie.
 type reference struct {
+	mu sync.Mutex
 	*Interpreter
 	asked int
 	lie   func(a *decision.Answer)
@@ -25,6 +27,8 @@ type reference struct {
 }
 
 func (r *reference) Judge(ctx context.Context, q decision.Question) ([]decision.Answer, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	r.asked += len(q.Subjects)
 	if r.fails != nil {
 		return nil, r.fails
