@@ -109,10 +109,3 @@ func (b Bits) only(other Bits) {
 		b[i] &= other[i]
 	}
 }
-
-// less puts into an empty set what is in one and not in the other.
-func (b Bits) less(one, other Bits) {
-	for i := range b {
-		b[i] = one[i] &^ other[i]
-	}
-}

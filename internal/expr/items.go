@@ -154,6 +154,7 @@ func (c *counts) find(v *Vector, at *span, mask Bits, values []int64) {
 type last struct {
 	place, most num
 	places      []int64
+	rows        Bits // that have enough
 	of          *branch
 	room        []int64
 }
@@ -169,8 +170,9 @@ func (v *Vector) newLast(at *span, n *Last) *last {
 	return l
 }
 
-// enough leaves the elements of rows that have as many as it takes.
+// enough leaves the rows that have as many as it takes, and their elements.
 func (l *last) enough(v *Vector, rows, ends Bits) {
+	l.rows = rows
 	switch a := v.Machine.Columns.Arrays[l.of.at.loop.Array]; {
 	case a.U8 != nil:
 		enough(a.U8[v.lo:v.lo+v.n+1], l.places, rows, ends)
@@ -187,6 +189,7 @@ func enough[T width](offsets []T, places []int64, rows, ends Bits) {
 		lo, hi := int(offsets[row]-base), int(offsets[row+1]-base)
 		if ends.among(lo, hi) < places[row] {
 			ends.drop(lo, hi)
+			rows.Unset(row)
 		}
 	}
 }
@@ -208,8 +211,20 @@ func (l *last) find(v *Vector, at *span, mask Bits, values []int64) {
 	l.places = place
 	got := v.take(at.n)
 	l.of.follow(v, at, mask, func(ends Bits, of []int64) {
-		from, is := l.of.origins(v, at), -1
 		l.room = l.room[:0]
+		if l.of.enough != nil && !l.of.apart && l.of.at != at {
+			a := v.Machine.Columns.Arrays[l.of.at.loop.Array]
+			for row := range l.rows.All { // they are few, and elements follow each other
+				for e := int(a.At(v.lo+row)) - l.of.at.base; e < int(a.At(v.lo+row+1))-l.of.at.base; e++ {
+					if ends.Has(e) {
+						l.room = append(l.room, of[e])
+					}
+				}
+				l.end(row, place, values, got)
+			}
+			return
+		}
+		from, is := l.of.origins(v, at), -1
 		for n := range ends.All {
 			if i := origin(from, n); i != is {
 				l.end(is, place, values, got)

@@ -19,8 +19,7 @@ type byID struct {
 
 	epoch int
 	holds Bits
-	hard  Bits
-	any   bool
+	any   bool // somewhere it is hard
 }
 
 func newByID(at *span, b Bool, ref Ref) *byID {

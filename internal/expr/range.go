@@ -9,7 +9,6 @@ type inRange struct {
 	other Num
 
 	epoch  int
-	now    int64
 	lo, hi int64
 	holds  Bits
 }
