@@ -39,7 +39,7 @@ const rounds, everyMany = 5, 4
 // anybody. And the naive design, a call of OPA's own server and an SQL count for
 // each person, as many at once.
 //
-//	go test ./test/permits -run '^$' -bench Permits -benchtime 10000x
+//	go test ./test/permits -run '^$' -bench Permits -benchtime 40000x
 func BenchmarkPermits(b *testing.B) {
 	if b.N == 1 {
 		return // the first call only asks whether it works
