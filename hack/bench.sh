@@ -18,7 +18,7 @@ if [ "${CONSENTS:-}" = postgres ]; then
 	consents=(--consents "$(cat "$dir/at")") elsewhere=(--consents-in-database)
 fi
 "$dir/codb" install "${elsewhere[@]}"
-"$dir/codb" standalone "${consents[@]}" --webhook-port 0 --metrics-address 0 --probe-address 127.0.0.1:0 --gate-address 127.0.0.1:0 --data "$dir/ledger" >"$dir/codb.log" 2>&1 &
+"$dir/codb" standalone "${consents[@]}" --webhook-port 0 --metrics-address 127.0.0.1:18082 --probe-address 127.0.0.1:0 --gate-address 127.0.0.1:0 --data "$dir/ledger" >"$dir/codb.log" 2>&1 &
 pid=$!
 # The baseline without its cap: every campaign of the measurement must run.
 policy=$dir/policy.yaml
@@ -27,7 +27,7 @@ until "$dir/codb" install --policy >/dev/null 2>&1; do sleep 0.2; done
 kubectl=$(go -C hack/cluster run . assets)/kubectl
 "$kubectl" delete campol baseline >&2
 "$kubectl" create -f "$policy" >&2
-"$dir/bench" --codb "$pid" "${consents[@]}" "$@"
+"$dir/bench" --codb "$pid" --metrics http://127.0.0.1:18082/metrics "${consents[@]}" "$@"
 echo "restart with that many customers:"
 kill "$pid"; wait "$pid" 2>/dev/null || true
 port=18081

@@ -87,6 +87,12 @@ func assemble(ctx context.Context, mgr manager.Manager, cfg *rest.Config, o oper
 	if err := mgr.AddReadyzCheck("clock", explained("clock", onTime)); err != nil {
 		return err
 	}
+	if !o.consents.elsewhere() {
+		said := &customerconsent.Reconciler{Client: live, Consents: d.consents, Namespace: v1alpha1.CustomersNamespace, Clock: systemClock, Workers: 4}
+		if err := said.SetupWithManager(mgr); err != nil {
+			return fmt.Errorf("set up %T: %w", said, err)
+		}
+	}
 	for _, c := range []interface{ SetupWithManager(ctrl.Manager) error }{
 		&brand.Reconciler{
 			Client: mgr.GetClient(), Events: mgr.GetEventRecorder("codb"), Reserved: []string{v1alpha1.CustomersNamespace},
@@ -95,7 +101,6 @@ func assemble(ctx context.Context, mgr manager.Manager, cfg *rest.Config, o oper
 			},
 		},
 		&gateaddress.Reconciler{Client: mgr.GetClient()},
-		&customerconsent.Reconciler{Client: mgr.GetClient(), Clock: systemClock, Workers: 4},
 		&campaignpolicy.Reconciler{
 			Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Checker: d.sandbox, Library: d.library, Book: d.book,
 			Namespace: v1alpha1.SystemNamespace, Events: mgr.GetEventRecorder("codb"),

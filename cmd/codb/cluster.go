@@ -33,6 +33,10 @@ func newScheme() (*runtime.Scheme, error) {
 	return s, v1alpha1.AddToScheme(s)
 }
 
+// neverCached keeps consents out of caches, where each is an object many times as
+// large as what is kept of it: a consentstore has all of them.
+var neverCached = client.Options{Cache: &client.CacheOptions{DisableFor: []client.Object{&v1alpha1.CustomerConsent{}}}}
+
 // serviceAccountToken returns tokens of a ServiceAccount for the gate alone,
 // each used until a fifth of its time is left.
 func serviceAccountToken(cfg *rest.Config, namespace, name string) (func(context.Context) (string, error), error) {

@@ -49,9 +49,13 @@ func (o *consentOptions) follow(ctx context.Context, mgr manager.Manager) (campa
 	if err := where.isCluster(ctx); err != nil {
 		return nil, err
 	}
-	s := consentstore.New(mgr.GetClient(), v1alpha1.CustomersNamespace)
+	source, err := client.NewWithWatch(mgr.GetConfig(), client.Options{Scheme: mgr.GetScheme(), Mapper: mgr.GetRESTMapper()})
+	if err != nil {
+		return nil, fmt.Errorf("make a client that follows consents: %w", err)
+	}
+	s := consentstore.New(source, mgr.GetClient(), v1alpha1.CustomersNamespace)
 	s.Measure(metrics.Registry)
-	if err := s.Watch(ctx, mgr.GetCache()); err != nil {
+	if err := mgr.Add(s); err != nil {
 		return nil, err
 	}
 	return s, mgr.Add(manager.RunnableFunc(func(ctx context.Context) error { return makeFence(ctx, s) }))

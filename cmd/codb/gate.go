@@ -104,10 +104,10 @@ func newGateManager(cfg *rest.Config, o *gateOptions) (manager.Manager, error) {
 		Scheme: s, GracefulShutdownTimeout: &grace, LivenessEndpointName: "/livez",
 		HealthProbeBindAddress: o.probes,
 		Metrics:                metricsserver.Options{BindAddress: o.metrics},
+		Client:                 neverCached,
 		Cache: cache.Options{
 			DefaultTransform: cache.TransformStripManagedFields(),
 			ByObject: map[client.Object]cache.ByObject{
-				&v1alpha1.CustomerConsent{}:  {Namespaces: map[string]cache.Config{v1alpha1.CustomersNamespace: {}}},
 				&appsv1.ControllerRevision{}: {Namespaces: map[string]cache.Config{v1alpha1.SystemNamespace: {}}},
 			},
 		},

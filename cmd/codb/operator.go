@@ -149,10 +149,10 @@ func newManager(cfg *rest.Config, o *operatorOptions) (manager.Manager, *certifi
 				c.GetCertificate = func(h *tls.ClientHelloInfo) (*tls.Certificate, error) { return cert.GetCertificate(h) }
 			}},
 		}),
+		Client: neverCached,
 		Cache: cache.Options{
 			DefaultTransform: cache.TransformStripManagedFields(),
 			ByObject: map[client.Object]cache.ByObject{
-				&v1alpha1.CustomerConsent{}:  customers,
 				&v1alpha1.ConsentReview{}:    customers,
 				&appsv1.ControllerRevision{}: system,
 				&corev1.ConfigMap{}:          gateaddress.Cached,

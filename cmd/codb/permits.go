@@ -42,7 +42,7 @@ type permitWorld struct {
 const proofTime = 5 * time.Second
 
 // Records implements gate.World.
-func (w *permitWorld) Records() audience.Records { return w.consents }
+func (w *permitWorld) Records() audience.Records { return w.consents.Customers() }
 
 // Current implements gate.World.
 func (w *permitWorld) Current(ctx context.Context, h gate.Holder) (*gate.Case, error) {

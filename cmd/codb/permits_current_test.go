@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"k8s.io/client-go/rest"
-	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/codb-dev/codb/api/v1alpha1"
@@ -58,18 +57,15 @@ func TestWhatIsDecidedOnHasEveryAcknowledgedWithdrawal(t *testing.T) {
 	defer tick.Stop()
 	slow := rest.CopyConfig(env.Config)
 	slow.Wrap(func(rt http.RoundTripper) http.RoundTripper { return lagging{rt, tick.C} })
-	caching, err := cache.New(slow, cache.Options{Scheme: env.Scheme, DefaultNamespaces: map[string]cache.Config{v1alpha1.CustomersNamespace: {}}})
+	watching, err := client.NewWithWatch(slow, client.Options{Scheme: env.Scheme})
 	if err != nil {
 		t.Fatal(err)
 	}
 	own := env.As(t, "system:serviceaccount:"+v1alpha1.SystemNamespace+":codb-gate")
-	store := consentstore.New(own, v1alpha1.CustomersNamespace)
-	if err := store.Watch(t.Context(), caching); err != nil {
-		t.Fatal(err)
-	}
-	go func() { _ = caching.Start(t.Context()) }()
-	if !caching.WaitForCacheSync(t.Context()) {
-		t.Fatal("the cache did not sync")
+	store := consentstore.New(watching, own, v1alpha1.CustomersNamespace)
+	go func() { _ = store.Start(t.Context()) }() // it ends with the test
+	if _, err := store.Fence(t.Context()); err != nil || !store.Synced() {
+		t.Fatalf("synced %t: %v", store.Synced(), err)
 	}
 	lib, err := policy.LoadLibrary(policies.FS)
 	if err != nil {
@@ -109,8 +105,8 @@ func TestWhatIsDecidedOnHasEveryAcknowledgedWithdrawal(t *testing.T) {
 		if found.Refusal == nil || found.Refusal.Code != v1alpha1.CodePolicyNotReady {
 			t.Errorf("nothing is in force, and yet: %+v", found)
 		}
-		if rec, ok := store.Get(leaver.Name); !ok || (rec.Consent.Spec.OptOut != nil) != no {
-			t.Errorf("decided on what the customer said before: %v", rec.Consent.Spec.OptOut)
+		if rec, ok := store.Customers().Get(leaver.Name); !ok || (rec.Person("").OptOut != nil) != no {
+			t.Errorf("decided on what the customer said before: %v", rec.Person("").OptOut)
 		}
 	}
 	wrong = errors.New("this machine's clock is an hour ahead")

@@ -12,7 +12,6 @@ import (
 
 	"github.com/codb-dev/codb/api/v1alpha1"
 	"github.com/codb-dev/codb/internal/audience"
-	"github.com/codb-dev/codb/internal/consent"
 	"github.com/codb-dev/codb/internal/contacts"
 	"github.com/codb-dev/codb/internal/decision"
 	"github.com/codb-dev/codb/internal/policy"
@@ -108,7 +107,7 @@ func (r *Reconciler) ask(ctx context.Context, c *v1alpha1.Campaign, brand *v1alp
 	active := l.seen.Active()
 	asked := audience.Asked{
 		Key: key(c, class, l.policyDigest), Now: l.now, Campaign: l.campaign, Audience: &c.Spec.Audience,
-		Judge: r.Metrics.measured(judge), Table: r.customers(), Records: r.Consents,
+		Judge: r.Metrics.measured(judge), Table: r.Consents.Customers(),
 		Past: r.Contacts.View("", nil), Ledger: r.Contacts.View(c.UID, open),
 	}
 	if len(open)+len(active) > 0 {
@@ -124,12 +123,6 @@ func (r *Reconciler) ask(ctx context.Context, c *v1alpha1.Campaign, brand *v1alp
 	l.outcome = decision.Sum(tally, thresholds(set), staleAt)
 	r.permits(c, l, e)
 	return nil
-}
-
-// customers are all of them; one table serves every campaign.
-func (r *Reconciler) customers() *audience.Table {
-	r.begin.Do(func() { r.table = audience.NewTable() })
-	return r.table
 }
 
 // complete is nil once everything that the reader knows of has been read: a
@@ -156,15 +149,11 @@ func (r *Reconciler) refused(ctx context.Context, c *v1alpha1.Campaign, l *look)
 	}
 	facts := decision.Facts(c, decision.Class(&brand, c.Spec.Purpose))
 	contacted := r.Contacts.View(c.UID, l.seen.Active())
-	for _, id := range r.Consents.Principals() {
-		rec, ok := r.Consents.Get(id)
-		if !ok {
+	for id, rec := range r.Consents.Customers().Snapshot().All() {
+		if in, _ := rec.Targeted(&c.Spec.Audience, l.now); !in && !contacted.Present(id) {
 			continue
 		}
-		if in, _ := audience.Targets(&c.Spec.Audience, rec.Consent, l.now); !in && !contacted.Present(id) {
-			continue
-		}
-		if p := consent.For(&rec.Consent.Spec, c.Spec.Brand); decision.SaidNo(&p, &facts) {
+		if p := rec.Person(c.Spec.Brand); decision.SaidNo(&p, &facts) {
 			return true
 		}
 	}

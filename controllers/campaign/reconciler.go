@@ -34,11 +34,12 @@ type Consents interface {
 	Synced() bool
 	// Healthy is nil while the store can be kept up to date.
 	Healthy() error
-	audience.Records
-	// Revision is an opaque mark up to which every change is in the records.
+	// Customers are all of them; one table serves every campaign.
+	Customers() *audience.Table
+	// Revision is an opaque mark up to which every change is in the table.
 	Revision() string
 	// Fence returns once every withdrawal acknowledged before the call is in
-	// the records.
+	// the table.
 	Fence(ctx context.Context) (revision string, err error)
 	Changed() <-chan struct{}
 }
@@ -109,8 +110,6 @@ type Reconciler struct {
 	// Metrics may be nil.
 	Metrics *Metrics
 
-	begin       sync.Once
-	table       *audience.Table
 	evaluations sync.Map   // types.NamespacedName of a campaign -> *evaluation
 	releasing   sync.Mutex // one release at a time: each sees the contacts of those before
 }

@@ -32,12 +32,12 @@ func TestWhatLoadsFirstDecidesNothing(t *testing.T) {
 		},
 		"NoConsents": func(w *world) func() {
 			all := w.people
-			w.people, w.synced = map[string]audience.Record{}, false
+			w.people, w.synced = audience.NewTable(), false
 			return func() { w.people, w.synced = all, true }
 		},
 		"ConsentsThatDontAllow": func(w *world) func() {
 			all := w.people
-			w.people, w.synced = map[string]audience.Record{}, false
+			w.people, w.synced = audience.NewTable(), false
 			w.says("b", capped)
 			w.policies.judge = nobody
 			return func() { w.people, w.synced, w.policies.judge = all, true, judge }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"os"
 	"slices"
 	"sync"
@@ -57,7 +56,7 @@ func newWorld(t *testing.T, people ...string) *world {
 	t.Helper()
 	w := &world{
 		T: t, ctx: t.Context(), ns: env.Namespace(t, nil), clock: clocktesting.NewFakeClock(noon),
-		consents: &consents{people: map[string]audience.Record{}, synced: true},
+		consents: &consents{people: audience.NewTable(), synced: true},
 		policies: &policies{knows: true, judge: judge},
 		ledger:   &ledger{runs: map[types.UID]map[string]int{}},
 	}
@@ -195,10 +194,10 @@ func (w *world) deleteJob(name string) {
 	}
 }
 
-// consents are a map.
+// consents are a table.
 type consents struct {
 	mu      sync.Mutex
-	people  map[string]audience.Record
+	people  *audience.Table
 	version uint64
 	synced  bool
 	silent  error
@@ -214,27 +213,13 @@ func (c *consents) says(id string, f func(*v1alpha1.CustomerConsent)) {
 	if f != nil {
 		f(o)
 	}
-	c.people[id] = audience.Record{Version: c.version, Consent: o}
+	c.people.Put(id, o, time.Time{})
 }
 
-func (c *consents) erase(id string) { c.mu.Lock(); defer c.mu.Unlock(); delete(c.people, id) }
-func (c *consents) Synced() bool    { return c.synced }
-func (c *consents) Healthy() error  { return c.silent }
-
-func (c *consents) Since(uint64) ([]string, uint64, bool) { return nil, 1, true }
-
-func (c *consents) Principals() []string {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return slices.Collect(maps.Keys(c.people))
-}
-
-func (c *consents) Get(id string) (audience.Record, bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	r, ok := c.people[id]
-	return r, ok
-}
+func (c *consents) erase(id string)            { c.people.Remove(id) }
+func (c *consents) Synced() bool               { return c.synced }
+func (c *consents) Healthy() error             { return c.silent }
+func (c *consents) Customers() *audience.Table { return c.people }
 
 func (c *consents) Revision() string {
 	c.mu.Lock()

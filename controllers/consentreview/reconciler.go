@@ -27,7 +27,6 @@ import (
 
 	"github.com/codb-dev/codb/api/v1alpha1"
 	"github.com/codb-dev/codb/internal/audience"
-	"github.com/codb-dev/codb/internal/consent"
 	"github.com/codb-dev/codb/internal/decision"
 	"github.com/codb-dev/codb/internal/policy"
 	"github.com/codb-dev/codb/internal/workload"
@@ -39,9 +38,9 @@ const Kept = time.Hour
 // Consents are all customers' consents.
 type Consents interface {
 	Synced() bool
-	Get(principal string) (audience.Record, bool)
+	Customers() *audience.Table
 	// Fence returns once every withdrawal acknowledged before the call is in
-	// the next Get.
+	// the table.
 	Fence(ctx context.Context) (revision string, err error)
 }
 
@@ -160,11 +159,11 @@ func (r *Reconciler) judge(ctx context.Context, q *v1alpha1.ConsentReview, c *v1
 	if err := r.Contacts.Current(ctx); err != nil {
 		return nil, fmt.Errorf("read contacts: %w", err)
 	}
-	rec, ok := r.Consents.Get(q.Spec.Customer)
+	rec, ok := r.Consents.Customers().Get(q.Spec.Customer)
 	if !ok {
 		return deny(now, v1alpha1.CodeNoConsent, "there is no record of this customer"), nil
 	}
-	if in, _ := audience.Targets(&c.Spec.Audience, rec.Consent, now); !in {
+	if in, _ := rec.Targeted(&c.Spec.Audience, now); !in {
 		return deny(now, v1alpha1.CodeNotTargeted, "the customer is not in the campaign's audience"), nil
 	}
 	judge, err := r.Policies.Judge(ctx, policies)
@@ -176,10 +175,8 @@ func (r *Reconciler) judge(ctx context.Context, q *v1alpha1.ConsentReview, c *v1
 		return nil, err
 	}
 	past, _ := r.Contacts.View(c.UID, seen.Open()).Contacts(q.Spec.Customer)
-	person := consent.For(&rec.Consent.Spec, c.Spec.Brand)
-	person.Bucket = consent.Bucket(c.Namespace+"/"+c.Name, q.Spec.Customer)
 	answers, err := judge.Judge(ctx, decision.Question{
-		Now: now, Campaign: facts, Subjects: []decision.Subject{{Person: person, Contacts: past}},
+		Now: now, Campaign: facts, Subjects: []decision.Subject{rec.Subject(&facts, past)},
 	})
 	if err != nil {
 		return nil, fmt.Errorf("judge: %w", err)

@@ -132,8 +132,12 @@ type people struct{ w *world }
 func (p people) Synced() bool                          { return !p.w.unsynced }
 func (p people) Fence(context.Context) (string, error) { return "cr-1", p.w.fence }
 
-func (p people) Get(id string) (audience.Record, bool) {
-	return audience.Record{Version: 1, Consent: p.w.customer}, p.w.customer != nil && p.w.customer.Name == id
+func (p people) Customers() *audience.Table {
+	t := audience.NewTable()
+	if p.w.customer != nil {
+		t.Put(p.w.customer.Name, p.w.customer, time.Time{})
+	}
+	return t
 }
 
 // rules are the book's, judged by the floor in this process.

@@ -15,12 +15,12 @@ import (
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
-	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"github.com/codb-dev/codb/api/v1alpha1"
 	"github.com/codb-dev/codb/controllers/customerconsent"
+	"github.com/codb-dev/codb/internal/consentstore"
 	"github.com/codb-dev/codb/test/apiserver"
 )
 
@@ -34,11 +34,13 @@ func TestMain(m *testing.M) {
 func TestManyConsentsSettle(t *testing.T) {
 	const customers = 60
 	ns := env.Namespace(t, nil)
-	logs := startManager(t, ns)
-	writes := watchModified(t, ns)
-
-	for i := range customers {
+	for i := range customers / 2 { // before codb starts
 		create(t, ns, fmt.Sprintf("customer-%02d", i))
+	}
+	writes := watchModified(t, ns)
+	logs := startManager(t, ns)
+	for i := range customers / 2 {
+		create(t, ns, fmt.Sprintf("customer-%02d", customers/2+i))
 	}
 	fence := &v1alpha1.CustomerConsent{ObjectMeta: metav1.ObjectMeta{
 		Namespace: ns, Name: v1alpha1.FenceName, Labels: map[string]string{v1alpha1.LabelClass: v1alpha1.ClassFence},
@@ -83,7 +85,6 @@ func startManager(t *testing.T, ns string) (logs func() string) {
 	mgr, err := ctrl.NewManager(env.Config, ctrl.Options{
 		Scheme:  env.Scheme,
 		Metrics: metricsserver.Options{BindAddress: "0"},
-		Cache:   cache.Options{DefaultNamespaces: map[string]cache.Config{ns: {}}},
 		Logger: funcr.New(func(prefix, args string) {
 			mu.Lock()
 			defer mu.Unlock()
@@ -93,7 +94,15 @@ func startManager(t *testing.T, ns string) (logs func() string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &customerconsent.Reconciler{Client: mgr.GetClient(), Clock: clock.RealClock{}}
+	c, err := client.NewWithWatch(env.Config, client.Options{Scheme: env.Scheme})
+	if err != nil {
+		t.Fatal(err)
+	}
+	store := consentstore.New(c, c, ns)
+	if err := mgr.Add(store); err != nil {
+		t.Fatal(err)
+	}
+	r := &customerconsent.Reconciler{Client: c, Consents: store, Namespace: ns, Clock: clock.RealClock{}}
 	if err := r.SetupWithManager(mgr); err != nil {
 		t.Fatal(err)
 	}

@@ -43,7 +43,7 @@ func expiring(name string) *v1alpha1.CustomerConsent {
 // world is the reconciler over a fake apiserver that counts status writes.
 type world struct {
 	*customerconsent.Reconciler
-	clock  *clocktesting.FakePassiveClock
+	clock  *clocktesting.FakeClock
 	writes int
 	fails  error
 }
@@ -51,7 +51,7 @@ type world struct {
 func newWorld(objects ...client.Object) *world {
 	scheme := runtime.NewScheme()
 	_ = v1alpha1.AddToScheme(scheme)
-	w := &world{clock: clocktesting.NewFakePassiveClock(noon)}
+	w := &world{clock: clocktesting.NewFakeClock(noon)}
 	c := fake.NewClientBuilder().WithScheme(scheme).WithObjects(objects...).WithStatusSubresource(objects...).
 		WithInterceptorFuncs(interceptor.Funcs{
 			SubResourcePatch: func(ctx context.Context, c client.Client, sub string, o client.Object, p client.Patch, opts ...client.SubResourcePatchOption) error {

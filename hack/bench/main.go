@@ -5,14 +5,17 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"flag"
 	"fmt"
 	"math/rand/v2"
+	"net/http"
 	"os"
 	"os/signal"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -41,6 +44,7 @@ type bench struct {
 	customers, campaigns, trials, everybody int
 	codb                                    int
 	permits                                 bool
+	metrics                                 string
 }
 
 func main() {
@@ -53,6 +57,7 @@ func main() {
 	server := flag.Bool("postgres", false, "run a PostgreSQL, say where, and measure nothing")
 	flag.BoolVar(&b.permits, "permits", false, "campaigns draw permits; what is measured is until a sender is refused who holds one")
 	flag.IntVar(&b.codb, "codb", 0, "process id of codb, to read its memory; 0: don't")
+	flag.StringVar(&b.metrics, "metrics", "", "address of codb's metrics, to read what is alive of its memory")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
@@ -99,8 +104,9 @@ func (b *bench) run(ctx context.Context, at string) error {
 		return err
 	}
 	full := b.memory()
-	fmt.Printf("memory of codb: %d MiB without customers, %d MiB with %d: %d bytes a customer\n",
-		empty>>20, full>>20, b.customers, (full-empty)/int64(b.customers))
+	fmt.Printf("memory of codb: %d MiB without customers, %d MiB with %d: %d bytes a customer; alive of it %d MiB and %d MiB: %d bytes a customer\n",
+		empty.resident>>20, full.resident>>20, b.customers, (full.resident-empty.resident)/int64(b.customers),
+		empty.alive>>20, full.alive>>20, (full.alive-empty.alive)/int64(b.customers))
 	if b.permits {
 		return b.refusals(ctx, cfg)
 	}
@@ -110,17 +116,29 @@ func (b *bench) run(ctx context.Context, at string) error {
 	return b.withdrawals(ctx)
 }
 
-// memory is codb's resident set in bytes, its policy workers not counted.
-func (b *bench) memory() int64 {
+// memory is codb's in bytes, its policy workers not counted: what the system has
+// given it, and what was alive on its heap at the last collection.
+type memory struct{ resident, alive int64 }
+
+func (b *bench) memory() (m memory) {
 	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", b.codb))
+	if err == nil {
+		var size int64
+		_, _ = fmt.Sscan(string(raw), &size, &m.resident)
+		m.resident *= int64(os.Getpagesize())
+	}
+	answer, err := http.Get(b.metrics)
 	if err != nil {
-		return 0
+		return m
 	}
-	var size, resident int64
-	if _, err := fmt.Sscan(string(raw), &size, &resident); err != nil {
-		return 0
+	defer answer.Body.Close()
+	for lines := bufio.NewScanner(answer.Body); lines.Scan(); {
+		if v, ok := strings.CutPrefix(lines.Text(), "go_gc_heap_live_bytes "); ok {
+			f, _ := strconv.ParseFloat(v, 64)
+			m.alive = int64(f)
+		}
 	}
-	return resident * int64(os.Getpagesize())
+	return m
 }
 
 func (b *bench) ensure(ctx context.Context, o client.Object) error {

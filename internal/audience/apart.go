@@ -74,7 +74,7 @@ func (c *contacted) uncount(p *someone) {
 func (c *contacted) ask(ctx context.Context, a *Asked, s *Snapshot, chosen *chosen) error {
 	lost := len(c.gone)
 	for name := range c.gone {
-		if _, there := a.Records.Get(name); there || !a.contacts(name) {
+		if _, there := a.Table.Get(name); there || !a.contacts(name) {
 			delete(c.gone, name)
 		}
 	}

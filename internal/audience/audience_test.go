@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
-	"slices"
 	"testing"
 	"time"
 
@@ -48,7 +46,6 @@ func TestTargets(t *testing.T) {
 	}{
 		"Everyone":                    {audience: v1alpha1.Audience{Everyone: &v1alpha1.Everyone{}}, customer: bavarian, want: true},
 		"NothingSaidMeansNobody":      {customer: bavarian},
-		"TheFenceIsNobody":            {audience: v1alpha1.Audience{Everyone: &v1alpha1.Everyone{}}, customer: &v1alpha1.CustomerConsent{ObjectMeta: metav1.ObjectMeta{Name: v1alpha1.FenceName}}},
 		"WhoIsBeingErasedIsNot":       {audience: v1alpha1.Audience{Everyone: &v1alpha1.Everyone{}}, customer: &v1alpha1.CustomerConsent{ObjectMeta: metav1.ObjectMeta{DeletionTimestamp: &metav1.Time{Time: noon}}}},
 		"CountryCoversItsParts":       {audience: in(v1alpha1.AudienceSelector{Jurisdictions: []v1alpha1.Jurisdiction{"DE"}}), customer: bavarian, want: true},
 		"PartDoesNotCoverTheCountry":  {audience: in(v1alpha1.AudienceSelector{Jurisdictions: []v1alpha1.Jurisdiction{"DE-HE"}}), customer: bavarian},
@@ -65,9 +62,13 @@ func TestTargets(t *testing.T) {
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
-			got, stale := audience.Targets(&tc.audience, tc.customer, noon)
+			r, _ := people(map[string]*v1alpha1.CustomerConsent{"a": tc.customer}).Get("a")
+			got, stale := r.Targeted(&tc.audience, noon)
 			if got != tc.want || !stale.Equal(tc.wantStale) {
-				t.Errorf("Targets = %t, stale at %s; want %t, %s", got, stale, tc.want, tc.wantStale)
+				t.Errorf("Targeted = %t, stale at %s; want %t, %s", got, stale, tc.want, tc.wantStale)
+			}
+			if in, end := targets(&tc.audience, tc.customer, noon); in != got || !end.Equal(stale) {
+				t.Errorf("of the consent itself %t, stale at %s", in, end)
 			}
 		})
 	}
@@ -107,26 +108,24 @@ func (l ledger) Version(p string) uint64               { return l[p] }
 func (l ledger) Present(p string) bool                 { return l[p] > 0 }
 func (l ledger) Since(uint64) ([]string, uint64, bool) { return nil, 1, true }
 
-// people are records of which everybody may have changed.
-type people map[string]audience.Record
+// people is a table of the consents.
+func people(consents map[string]*v1alpha1.CustomerConsent) *audience.Table {
+	return (&store{consents: consents}).again()
+}
 
-func (p people) Since(uint64) ([]string, uint64, bool) { return nil, 1, true }
-func (p people) Principals() []string                  { return slices.Collect(maps.Keys(p)) }
-func (p people) Get(id string) (audience.Record, bool) { r, ok := p[id]; return r, ok }
-
-func customer(version uint64, optOut bool) audience.Record {
+func customer(optOut bool) *v1alpha1.CustomerConsent {
 	c := &v1alpha1.CustomerConsent{}
 	if optOut {
 		c.Spec.OptOut = &v1alpha1.OptOut{Since: metav1.Time{Time: noon}}
 	}
-	return audience.Record{Version: version, Consent: c}
+	return c
 }
 
 func TestRefreshAsksOnlyAboutThoseWhomAChangeConcerns(t *testing.T) {
 	j, l := &judge{stale: noon.Add(time.Hour)}, ledger{}
-	records := people{"a": customer(1, false), "b": customer(2, false), "c": customer(3, false)}
+	table := people(map[string]*v1alpha1.CustomerConsent{"a": customer(false), "b": customer(false), "c": customer(false)})
 	asked := audience.Asked{
-		Key: "k", Now: noon, Audience: &v1alpha1.Audience{Everyone: &v1alpha1.Everyone{}}, Judge: j, Records: records, Ledger: l, Past: l, Table: audience.NewTable(),
+		Key: "k", Now: noon, Audience: &v1alpha1.Audience{Everyone: &v1alpha1.Everyone{}}, Judge: j, Ledger: l, Past: l, Table: table,
 	}
 	var e audience.Evaluation
 	step := func(what string, wantAsked []int, want v1alpha1.Counts) {
@@ -146,14 +145,14 @@ func TestRefreshAsksOnlyAboutThoseWhomAChangeConcerns(t *testing.T) {
 	all := v1alpha1.Counts{Targeted: 3, Allowed: 3}
 	step("the first look asks about everyone", []int{3}, all)
 	step("an unchanged world asks about nobody", nil, all)
-	records["b"] = customer(4, true)
+	table.Put("b", customer(true), noon)
 	step("a withdrawal asks about one", []int{1}, v1alpha1.Counts{Targeted: 3, Allowed: 2, Denied: 1})
 	l["c"] = 9
 	step("a contact asks about one", []int{1}, v1alpha1.Counts{Targeted: 3, Allowed: 2, Denied: 1})
 	asked.Now = noon.Add(time.Hour)
 	j.stale = noon.Add(2 * time.Hour)
 	step("a stale answer is asked for again", []int{3}, v1alpha1.Counts{Targeted: 3, Allowed: 2, Denied: 1})
-	delete(records, "a")
+	table.Remove("a")
 	step("who is gone is not counted", nil, v1alpha1.Counts{Targeted: 2, Allowed: 1, Denied: 1})
 	asked.Key = "other policies"
 	step("other policies ask about everyone", []int{2}, v1alpha1.Counts{Targeted: 2, Allowed: 1, Denied: 1})
@@ -163,7 +162,7 @@ func TestAFailedRefreshIsAskedAgain(t *testing.T) {
 	j := &judge{err: errors.New("worker died")}
 	asked := audience.Asked{
 		Key: "k", Now: noon, Audience: &v1alpha1.Audience{Everyone: &v1alpha1.Everyone{}}, Judge: j,
-		Records: people{"a": customer(1, true)}, Ledger: ledger{}, Past: ledger{}, Table: audience.NewTable(),
+		Ledger: ledger{}, Past: ledger{}, Table: people(map[string]*v1alpha1.CustomerConsent{"a": customer(true)}),
 	}
 	var e audience.Evaluation
 	if _, err := e.Refresh(context.Background(), asked); !errors.Is(err, j.err) {
@@ -181,12 +180,12 @@ func TestAFailedRefreshIsAskedAgain(t *testing.T) {
 
 func TestTheEarliestChangeWakesTheCampaign(t *testing.T) {
 	soon := v1alpha1.Date(noon.AddDate(0, 0, 1).Format(time.DateOnly))
-	mover := audience.Record{Version: 1, Consent: &v1alpha1.CustomerConsent{Spec: v1alpha1.CustomerConsentSpec{
+	mover := &v1alpha1.CustomerConsent{Spec: v1alpha1.CustomerConsentSpec{
 		LifeEvents: []v1alpha1.LifeEvent{{EventType: "Relocation", EventDate: soon}},
-	}}}
+	}}
 	var e audience.Evaluation
 	got, err := e.Refresh(context.Background(), audience.Asked{
-		Key: "k", Now: noon, Judge: &judge{}, Ledger: ledger{}, Past: ledger{}, Table: audience.NewTable(), Records: people{"a": mover},
+		Key: "k", Now: noon, Judge: &judge{}, Ledger: ledger{}, Past: ledger{}, Table: people(map[string]*v1alpha1.CustomerConsent{"a": mover}),
 		Audience: &v1alpha1.Audience{Selector: &v1alpha1.AudienceSelector{LifeEvents: []v1alpha1.LifeEventType{"Relocation"}}},
 	})
 	if err != nil {
@@ -198,11 +197,11 @@ func TestTheEarliestChangeWakesTheCampaign(t *testing.T) {
 }
 
 func TestTheConsentsDigestFollowsTheAudience(t *testing.T) {
-	records := people{"a": customer(1, false), "b": customer(2, false)}
+	consents := map[string]*v1alpha1.CustomerConsent{"a": customer(false), "b": customer(false)}
 	look := func() v1alpha1.ConsentSet {
 		var e audience.Evaluation
 		if _, err := e.Refresh(context.Background(), audience.Asked{
-			Key: "k", Now: noon, Judge: &judge{}, Ledger: ledger{}, Past: ledger{}, Table: audience.NewTable(), Records: records, Audience: &v1alpha1.Audience{Everyone: &v1alpha1.Everyone{}},
+			Key: "k", Now: noon, Judge: &judge{}, Ledger: ledger{}, Past: ledger{}, Table: people(consents), Audience: &v1alpha1.Audience{Everyone: &v1alpha1.Everyone{}},
 		}); err != nil {
 			t.Fatal(err)
 		}
@@ -212,9 +211,7 @@ func TestTheConsentsDigestFollowsTheAudience(t *testing.T) {
 	if again := look(); first != again {
 		t.Errorf("the same consents have %s and %s", first.Digest, again.Digest)
 	}
-	changed := customer(3, false)
-	changed.Consent.Generation = 2
-	records["b"] = changed
+	consents["b"].Generation = 2
 	if other := look(); other.Digest == first.Digest || other.Count != 2 {
 		t.Errorf("a changed consent has the old digest: %+v", other)
 	}
@@ -241,12 +238,12 @@ func (*swept) Doubted() uint64 { return 0 }
 // What an evaluation allocates is for its chunks, and for none of its customers.
 func TestAnEvaluationAllocatesNothingForACustomer(t *testing.T) {
 	const customers = 3 * expr.Chunk
-	records := people{}
+	consents := map[string]*v1alpha1.CustomerConsent{}
 	for i := range customers {
-		records[fmt.Sprint(i)] = customer(1, i%2 == 0)
+		consents[fmt.Sprint(i)] = customer(i%2 == 0)
 	}
 	a := audience.Asked{
-		Key: "k", Now: noon, Judge: &swept{}, Records: frozen{records}, Ledger: still{}, Past: still{}, Table: audience.NewTable(),
+		Key: "k", Now: noon, Judge: &swept{}, Ledger: still{}, Past: still{}, Table: people(consents),
 		Audience: &v1alpha1.Audience{Everyone: &v1alpha1.Everyone{}},
 	}
 	look := func() {
@@ -260,11 +257,7 @@ func TestAnEvaluationAllocatesNothingForACustomer(t *testing.T) {
 	}
 }
 
-// frozen and still are records and a ledger to which nothing happens.
-type frozen struct{ people }
-
-func (frozen) Since(mark uint64) ([]string, uint64, bool) { return nil, 1, mark != 1 }
-
+// still is a ledger to which nothing happens.
 type still struct{ ledger }
 
 func (still) Since(mark uint64) ([]string, uint64, bool) { return nil, 1, mark != 1 }
@@ -291,12 +284,12 @@ func (d *doubting) Sweep(ctx context.Context, s decision.Sweep) error {
 // What is found wrong is asked anew in the same look, and what others found wrong
 // in the next.
 func TestWhatIsFoundWrongIsAskedAnew(t *testing.T) {
-	judge, table := &doubting{}, audience.NewTable()
+	judge, table := &doubting{}, people(map[string]*v1alpha1.CustomerConsent{"a": customer(false), "b": customer(false)})
 	var e audience.Evaluation
 	look := func() {
 		t.Helper()
 		got, err := e.Refresh(t.Context(), audience.Asked{
-			Key: "k", Now: noon, Judge: judge, Records: frozen{people{"a": customer(1, false), "b": customer(2, false)}}, Ledger: still{}, Past: still{},
+			Key: "k", Now: noon, Judge: judge, Ledger: still{}, Past: still{},
 			Table: table, Audience: &v1alpha1.Audience{Everyone: &v1alpha1.Everyone{}},
 		})
 		if err != nil || got.Counts.Targeted != 2 || got.Counts.Allowed != 2 {

@@ -2,6 +2,7 @@ package audience
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/codb-dev/codb/api/v1alpha1"
@@ -10,8 +11,9 @@ import (
 	"github.com/codb-dev/codb/internal/expr"
 )
 
-// chosen says who of a table is in an audience, as Targets does, from what the
-// dictionaries of its columns have: each value is looked at once.
+// chosen says who of a table is in an audience, from what the dictionaries of its
+// columns have: each value is looked at once. A customer without an attribute that
+// is asked for is not in it, nor is one who is being erased.
 type chosen struct {
 	audience *v1alpha1.Audience
 	tests    []test
@@ -108,7 +110,19 @@ func (c *chosen) one(of *chunk, dicts []*expr.Dict, row int, at time.Time) (in b
 	return happening(c.audience.Selector.LifeEvents, events, at.UnixNano())
 }
 
-// happening is lifeEvent of events whose days were read.
+// covers says whether one of the wanted codes is the customer's or a part that
+// contains it: DE covers DE-BY.
+func covers[T ~string](wanted []T, has T) bool {
+	for _, w := range wanted {
+		if w == has || (has != "" && strings.HasPrefix(string(has), string(w)+"-")) {
+			return true
+		}
+	}
+	return false
+}
+
+// happening says whether one of the wanted events counts at the instant, from its
+// day on, until its expiry, and when that changes by itself.
 func happening(wanted []v1alpha1.LifeEventType, events []consent.LifeEvent, at int64) (in bool, staleAt int64) {
 	staleAt = decision.Never
 	for _, e := range events {

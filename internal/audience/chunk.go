@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"encoding/hex"
 	"maps"
+	"reflect"
 	"slices"
+	"strings"
 
 	"k8s.io/apimachinery/pkg/types"
 
@@ -24,7 +26,7 @@ type chunk struct {
 	over   map[string][]int
 	kept   map[int]*entry // all of the odd rows
 	marks  []consent.Mark
-	names  []byte
+	names  string
 	ends   *expr.IDs // of the names; row r has [ends[r], ends[r+1])
 	uids   [][16]byte
 	others map[int]types.UID // those that are no UUID
@@ -47,10 +49,11 @@ type entry struct {
 	past    decision.Contacts
 }
 
-func (c *chunk) name(row int) []byte { return c.names[c.ends.At(row):c.ends.At(row+1)] }
+// name is a part of all names, and takes no room of its own.
+func (c *chunk) name(row int) string { return c.names[c.ends.At(row):c.ends.At(row+1)] }
 
 func (c *chunk) has(row int, mark consent.Mark, name string) bool {
-	return c.marks[row] == mark && string(c.name(row)) == name
+	return c.marks[row] == mark && c.name(row) == name
 }
 
 func (c *chunk) uid(row int) types.UID {
@@ -122,6 +125,7 @@ type tail struct {
 	chunk
 	columns  *Columns
 	sections []*Columns
+	text     strings.Builder // of the names
 }
 
 func newTail(serial uint64, dicts []*expr.Dict) *tail {
@@ -220,21 +224,6 @@ func (t *tail) take(c *chunk, row int) bool {
 	return true
 }
 
-// identify says who is in the row that is being written.
-func (t *tail) identify(name string, mark consent.Mark, uid types.UID) {
-	t.marks = append(t.marks, mark)
-	t.names = append(t.names, name...)
-	t.ends.Append(uint32(len(t.names)))
-	short, ok := binary16(uid)
-	if !ok {
-		if t.others = maps.Clone(t.others); t.others == nil {
-			t.others = map[int]types.UID{}
-		}
-		t.others[t.rows] = uid
-	}
-	t.uids = append(t.uids, short)
-}
-
 // done ends the row that was written.
 func (t *tail) done() {
 	row := t.rows
@@ -249,7 +238,33 @@ func (t *tail) done() {
 	}
 }
 
-// undo takes out the latest row.
+// who is a customer besides what is in the columns.
+type who struct {
+	name string
+	mark consent.Mark
+	uid  types.UID
+}
+
+func (c *chunk) who(row int) who { return who{c.name(row), c.marks[row], c.uid(row)} }
+
+// identify says who is in the latest row. Names that were read stay as they are:
+// text is only added.
+func (t *tail) identify(w who) {
+	t.marks = append(t.marks, w.mark)
+	t.text.WriteString(w.name)
+	t.names = t.text.String()
+	t.ends.Append(uint32(len(t.names)))
+	short, ok := binary16(w.uid)
+	if !ok {
+		if t.others = maps.Clone(t.others); t.others == nil {
+			t.others = map[int]types.UID{}
+		}
+		t.others[t.rows-1] = w.uid
+	}
+	t.uids = append(t.uids, short)
+}
+
+// undo takes out the latest row, of which nobody has said yet who is in it.
 func (t *tail) undo() {
 	t.rows--
 	row := t.rows
@@ -261,12 +276,15 @@ func (t *tail) undo() {
 		branded.cut(&s.Columns, row)
 		s.Rows, s.odd = row, before(s.odd, row)
 	}
-	t.marks, t.uids = t.marks[:row], t.uids[:row]
-	t.ends.U32 = t.ends.U32[:row+1]
-	t.names = t.names[:t.ends.U32[row]]
-	if _, ok := t.others[row]; ok {
-		t.others = maps.Clone(t.others)
-		delete(t.others, row)
+	if _, ok := t.kept[row]; ok {
+		t.kept = maps.Clone(t.kept)
+		delete(t.kept, row)
+	}
+	for brand, rows := range t.over {
+		if len(before(rows, row)) < len(rows) {
+			t.over = maps.Clone(t.over)
+			t.over[brand] = slices.Clip(before(rows, row))
+		}
 	}
 }
 
@@ -291,18 +309,17 @@ func (t *tail) fix(narrow bool) *chunk {
 		branded.fix(c.brands[i].columns, &s.Columns, narrow)
 	}
 	c.ends = fixedIDs(t.ends, narrow)
-	c.names, c.marks, c.uids = slices.Clip(t.names), slices.Clip(t.marks), slices.Clip(t.uids)
+	c.marks, c.uids = slices.Clip(t.marks), slices.Clip(t.uids)
 	if narrow {
-		c.names, c.marks, c.uids = bytes.Clone(c.names), slices.Clone(c.marks), slices.Clone(c.uids)
+		c.names, c.marks, c.uids = strings.Clone(c.names), slices.Clone(c.marks), slices.Clone(c.uids)
 	}
 	return &c
 }
 
-// same says whether two rows say the same of the same person; of those that are
-// kept nobody knows.
+// same says whether two rows say the same of one person.
 func (c *chunk) same(row int, other *chunk, at int) bool {
-	if c.kept[row] != nil || other.kept[at] != nil || c.uid(row) != other.uid(at) {
-		return false
+	if kept, now := c.kept[row], other.kept[at]; kept != nil || now != nil {
+		return filed.same(c.base, row, other.base, at) && reflect.DeepEqual(kept, now)
 	}
 	for _, p := range based {
 		if !p.same(c.base, row, other.base, at) {

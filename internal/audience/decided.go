@@ -102,7 +102,7 @@ func (l *look) forget(i int, dead expr.Bits) {
 		was, ok := l.e.apart.people[name]
 		meant := ok && was.in || l.e.chunks[i].in.Has(row)
 		l.e.apart.drop(name)
-		if _, there := l.a.Records.Get(name); !there && meant && l.a.contacts(name) {
+		if _, there := l.a.Table.Get(name); !there && meant && l.a.contacts(name) {
 			l.e.apart.lose(name)
 		}
 	}

@@ -1,3 +1,6 @@
+// Package audience says who is meant by a campaign, and keeps the latest answer
+// for each of them. It is pure: no clock, no client, no logger, and it does not
+// know how policies are evaluated.
 package audience
 
 import (
@@ -15,26 +18,10 @@ import (
 	"github.com/codb-dev/codb/internal/decision"
 )
 
-// Record is one customer as the store has it. Version changes whenever
-// anything about the customer does; the object is shared and never written to.
-type Record struct {
-	Version uint64
-	Consent *v1alpha1.CustomerConsent
-	// Seen is when this version arrived, for measuring how soon it counts.
-	Seen time.Time
-}
-
 // Feed tells what changed.
 type Feed interface {
 	// Since is as in feed.Log.
 	Since(mark uint64) (changed []string, now uint64, all bool)
-}
-
-// Records are all customers.
-type Records interface {
-	Feed
-	Get(principal string) (Record, bool)
-	Principals() []string
 }
 
 // Ledger says what is known of customers' past.
@@ -86,12 +73,10 @@ type Asked struct {
 	Campaign decision.Campaign
 	Audience *v1alpha1.Audience
 	Judge    decision.Judge
-	// Table has all customers; it follows Records and Past, which leaves nothing
-	// out.
-	Table   *Table
-	Records Records
-	Past    Ledger
-	Ledger  Ledger
+	// Table has all customers; it follows Past, which leaves nothing out.
+	Table  *Table
+	Past   Ledger
+	Ledger Ledger
 	// Running is what the ledger says of the runs that contact people right now;
 	// nil: none does. Whom they contact stays meant, in the audience or not: a
 	// sender with a list of its own does not hear of who left.
@@ -122,7 +107,7 @@ func (e *Evaluation) Refresh(ctx context.Context, a Asked) (*decision.Tally, err
 }
 
 func (e *Evaluation) refresh(ctx context.Context, a Asked, doubted uint64) (*decision.Tally, error) {
-	s := a.Table.Follow(a.Records, a.Past)
+	s := a.Table.Follow(a.Past)
 	// Answers from a later time than now, of a clock that was put back, say
 	// nothing of now.
 	if e.key != a.Key || e.doubted != doubted || e.snapshot == nil || e.snapshot.dicts[0] != s.dicts[0] || a.Now.Before(e.at) {

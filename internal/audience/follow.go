@@ -1,50 +1,66 @@
 package audience
 
-import "slices"
+import (
+	"slices"
 
-// Follow brings the table up to what changed in the records and in the ledger
-// since it was last called, and returns it as it is then or later. The records'
-// names are the customers'.
-func (t *Table) Follow(records Records, past Ledger) *Snapshot {
+	"github.com/codb-dev/codb/internal/decision"
+)
+
+// Follow brings the past of the table's customers up to what the ledger says now,
+// and returns the table as it is then or later.
+func (t *Table) Follow(past Ledger) *Snapshot {
 	t.following.Lock()
 	defer t.following.Unlock()
-	changed, mark, all := records.Since(t.records)
-	contacted, ledger, everybody := past.Since(t.ledger)
-	if all || t.records == 0 {
-		changed = records.Principals()
-		s := t.Snapshot()
-		for i := range s.Chunks() {
-			for row := range s.live[i].All {
-				if name := s.Name(i, row); !holds(records, name) {
-					t.Remove(name)
-				}
-			}
-		}
-	}
-	slices.Sort(changed)
-	for _, name := range slices.Compact(changed) {
-		r, ok := records.Get(name)
-		if !ok {
-			t.Remove(name)
-			continue
-		}
-		c, _ := past.Contacts(name)
-		t.Put(name, r.Consent, c, r.Seen)
-	}
-	if everybody {
-		contacted = records.Principals()
+	contacted, ledger, all := past.Since(t.ledger)
+	if all {
+		contacted = t.Principals()
 	}
 	slices.Sort(contacted)
 	for _, name := range slices.Compact(contacted) {
 		c, _ := past.Contacts(name)
 		t.Past(name, c)
 	}
-	t.records, t.ledger = mark, ledger
-	t.renew()
-	return t.Snapshot()
+	first := t.ledger == 0
+	t.ledger = ledger
+	for {
+		if s := t.whole(first); s != nil {
+			return s
+		}
+		joined, mark, all := t.Since(t.joined)
+		if all {
+			joined = t.Principals()
+		}
+		for _, name := range joined {
+			if c, _ := past.Contacts(name); !blankPast(&c) { // else there was nothing to be told of
+				t.Past(name, c)
+			}
+		}
+		t.joined = mark
+	}
 }
 
-func holds(records Records, name string) bool {
-	_, ok := records.Get(name)
-	return ok
+func blankPast(c *decision.Contacts) bool { return len(c.Sent)+len(c.Events) == 0 }
+
+// whole is a snapshot of customers of all of whom the past is known; nil: somebody
+// has joined meanwhile. At first most of them have been given a past, which leaves
+// dead rows everywhere: those go before anybody has answers for rows.
+func (t *Table) whole(first bool) *Snapshot {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.changes.Mark() != t.joined {
+		return nil
+	}
+	for at := range t.slots {
+		if s := &t.slots[at]; first && at != t.end && s.chunk != nil && 16*s.alive < 15*s.chunk.rows {
+			t.leave(at)
+		}
+	}
+	return t.snapshot()
+}
+
+// Since lists whose consent has changed after the mark; see feed.Log.
+func (t *Table) Since(mark uint64) (changed []string, now uint64, all bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.changes.Since(mark)
 }

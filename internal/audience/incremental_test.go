@@ -3,8 +3,6 @@ package audience_test
 import (
 	"context"
 	"fmt"
-	"maps"
-	"slices"
 	"testing"
 	"time"
 
@@ -20,22 +18,33 @@ import (
 	"github.com/codb-dev/codb/internal/feed"
 )
 
-// store tells changes as the real stores do, and forgets them as soon.
+// store is a table, and the consents that were put into it.
 type store struct {
-	feed.Log
-	records map[string]audience.Record
+	*audience.Table
+	consents map[string]*v1alpha1.CustomerConsent
 }
 
-func (s *store) Principals() []string                  { return slices.Collect(maps.Keys(s.records)) }
-func (s *store) Get(id string) (audience.Record, bool) { r, ok := s.records[id]; return r, ok }
+func newStore() *store {
+	return &store{Table: audience.NewTable(), consents: map[string]*v1alpha1.CustomerConsent{}}
+}
 
 func (s *store) put(id string, c *v1alpha1.CustomerConsent) {
-	s.records[id] = audience.Record{Version: s.Add(id), Consent: c}
+	s.consents[id] = c
+	s.Put(id, c, time.Time{})
 }
 
 func (s *store) remove(id string) {
-	s.Add(id)
-	delete(s.records, id)
+	delete(s.consents, id)
+	s.Remove(id)
+}
+
+// again is another table of the same consents.
+func (s *store) again() *audience.Table {
+	t := audience.NewTable()
+	for id, c := range s.consents {
+		t.Put(id, c, time.Time{})
+	}
+	return t
 }
 
 // past counts contacts; an open run hides those of everybody.
@@ -108,14 +117,13 @@ func (rules) Judge(_ context.Context, q decision.Question) ([]decision.Answer, e
 func TestFollowingChangesIsTheSameAsLookingAtEverybody(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		keep := rapid.SampledFrom([]int{0, 2, 1000}).Draw(t, "keep")
-		s := &store{Log: feed.Log{Keep: keep}, records: map[string]audience.Record{}}
+		s := newStore()
 		p := &past{Log: feed.Log{Keep: keep}, contacts: map[string]uint64{}}
 		now := noon
 		var kept audience.Evaluation
-		table := audience.NewTable()
 		look := func(e *audience.Evaluation, in *audience.Table) *decision.Tally {
 			tally, err := e.Refresh(context.Background(), audience.Asked{
-				Key: "k", Runs: fmt.Sprint(p.hidden), Now: now, Judge: rules{}, Records: s, Ledger: p, Running: p.running(),
+				Key: "k", Runs: fmt.Sprint(p.hidden), Now: now, Judge: rules{}, Ledger: p, Running: p.running(),
 				Table: in, Past: whole{p},
 				Audience: &v1alpha1.Audience{Selector: &v1alpha1.AudienceSelector{Labels: []v1alpha1.LabelMatch{{Key: "in", Values: []string{"yes"}}}}},
 			})
@@ -153,7 +161,7 @@ func TestFollowingChangesIsTheSameAsLookingAtEverybody(t *testing.T) {
 			"wait": func(t *rapid.T) { now = now.Add(time.Duration(rapid.IntRange(1, 90).Draw(t, "seconds")) * time.Second) },
 			"lose": func(*rapid.T) { p.Forget() },
 			"": func(t *rapid.T) {
-				got, want := look(&kept, table), look(new(audience.Evaluation), audience.NewTable())
+				got, want := look(&kept, s.Table), look(new(audience.Evaluation), s.again())
 				if diff := cmp.Diff(want.Counts, got.Counts); diff != "" {
 					t.Fatalf("counts (-anew +kept):\n%s", diff)
 				}
@@ -169,19 +177,18 @@ func TestFollowingChangesIsTheSameAsLookingAtEverybody(t *testing.T) {
 }
 
 // anew is what follows when everybody is looked at one by one.
-func anew(t testing.TB, a *audience.Asked) *decision.Tally {
+func anew(t testing.TB, of *store, a *audience.Asked) *decision.Tally {
 	t.Helper()
 	sum := &decision.Tally{}
 	q := decision.Question{Now: a.Now, Campaign: a.Campaign}
 	var ends []time.Time
-	for _, id := range a.Records.Principals() {
-		r, _ := a.Records.Get(id)
-		in, end := audience.Targets(a.Audience, r.Consent, a.Now)
+	for id, c := range of.consents {
+		in, end := targets(a.Audience, c, a.Now)
 		if !in {
 			sum.StaleAt = decision.Sooner(sum.StaleAt, end)
 			continue
 		}
-		s := decision.Subject{Person: consent.For(&r.Consent.Spec, a.Campaign.Brand)}
+		s := decision.Subject{Person: consent.For(&c.Spec, a.Campaign.Brand)}
 		s.Person.Bucket = consent.Bucket(a.Campaign.Namespace+"/"+a.Campaign.Name, id)
 		s.Contacts, _ = a.Ledger.Contacts(id)
 		q.Subjects, ends = append(q.Subjects, s), append(ends, end)
@@ -211,9 +218,9 @@ func (l *told) Present(string) bool                            { return false }
 // when everybody is looked at, for every kind of audience.
 func TestTheSumOfManyFollowsEveryChange(t *testing.T) {
 	c := newCrowd(11)
-	s := &store{Log: feed.Log{Keep: 1 << 16}, records: map[string]audience.Record{}}
+	s := newStore()
 	l := &told{Log: feed.Log{Keep: 1 << 16}, past: map[string]decision.Contacts{}}
-	table, now := audience.NewTable(), noon
+	now := noon
 	selector := func(s v1alpha1.AudienceSelector) v1alpha1.Audience { return v1alpha1.Audience{Selector: &s} }
 	audiences := []v1alpha1.Audience{
 		{Everyone: &v1alpha1.Everyone{}}, {},
@@ -238,14 +245,14 @@ func TestTheSumOfManyFollowsEveryChange(t *testing.T) {
 		now = now.Add(time.Duration(c.IntN(40)) * time.Hour)
 		for i := range audiences {
 			a := audience.Asked{
-				Key: "k", Now: now, Judge: rules{}, Table: table, Records: s, Past: l, Ledger: l, Audience: &audiences[i],
+				Key: "k", Now: now, Judge: rules{}, Table: s.Table, Past: l, Ledger: l, Audience: &audiences[i],
 				Campaign: decision.Campaign{Namespace: "n", Name: "c", Brand: "acme"},
 			}
 			got, err := kept[i].Refresh(t.Context(), a)
 			if err != nil {
 				t.Fatal(err)
 			}
-			want := anew(t, &a)
+			want := anew(t, s, &a)
 			if diff := cmp.Diff(want.Counts, got.Counts); diff != "" {
 				t.Fatalf("round %d, audience %d: counts (-anew +kept):\n%s", round, i, diff)
 			}
@@ -266,14 +273,14 @@ func TestTheSumOfManyFollowsEveryChange(t *testing.T) {
 func BenchmarkOneChangeOf(b *testing.B) {
 	for _, n := range []int{1_000, 20_000, 100_000} {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
-			s := &store{Log: feed.Log{Keep: 1000}, records: map[string]audience.Record{}}
+			s := newStore()
 			p := &past{Log: feed.Log{Keep: 1000}, contacts: map[string]uint64{}}
 			for i := range n {
 				s.put(fmt.Sprintf("c-%d", i), &v1alpha1.CustomerConsent{})
 			}
 			var e audience.Evaluation
 			a := audience.Asked{
-				Key: "k", Now: noon, Judge: rules{}, Records: s, Ledger: p, Past: p, Table: audience.NewTable(), Audience: &v1alpha1.Audience{Everyone: &v1alpha1.Everyone{}},
+				Key: "k", Now: noon, Judge: rules{}, Ledger: p, Past: p, Table: s.Table, Audience: &v1alpha1.Audience{Everyone: &v1alpha1.Everyone{}},
 			}
 			look := func() {
 				if _, err := e.Refresh(context.Background(), a); err != nil {
@@ -306,7 +313,7 @@ func (c *counting) Judge(ctx context.Context, q decision.Question) ([]decision.A
 // nobody else is known to be held as long, in any chunk.
 func TestOneChangeOfSomebodyHeldAsksAboutOne(t *testing.T) {
 	const customers, paused = 3 * expr.Chunk, 300 // every tenth of the first 3,000, all in one chunk; two more in the next
-	s := &store{Log: feed.Log{Keep: 1000}, records: map[string]audience.Record{}}
+	s := newStore()
 	p := &past{Log: feed.Log{Keep: 1000}, contacts: map[string]uint64{}}
 	until := func(hours int) *v1alpha1.CustomerConsent {
 		c := &v1alpha1.CustomerConsent{}
@@ -324,7 +331,7 @@ func TestOneChangeOfSomebodyHeldAsksAboutOne(t *testing.T) {
 	s.put(name(5001), until(paused+5))
 	judge := &counting{}
 	a := audience.Asked{
-		Key: "k", Now: noon, Judge: judge, Table: audience.NewTable(), Records: s, Past: whole{p}, Ledger: p, Audience: &v1alpha1.Audience{Everyone: &v1alpha1.Everyone{}},
+		Key: "k", Now: noon, Judge: judge, Table: s.Table, Past: whole{p}, Ledger: p, Audience: &v1alpha1.Audience{Everyone: &v1alpha1.Everyone{}},
 	}
 	var kept audience.Evaluation
 	changed := func(id int, c *v1alpha1.CustomerConsent) (asked, hours int) {
@@ -338,7 +345,7 @@ func TestOneChangeOfSomebodyHeldAsksAboutOne(t *testing.T) {
 			t.Fatal(err)
 		}
 		asked = judge.asked
-		if diff := cmp.Diff(anew(t, &a).Reasons(), tally.Reasons()); diff != "" {
+		if diff := cmp.Diff(anew(t, s, &a).Reasons(), tally.Reasons()); diff != "" {
 			t.Fatalf("reasons (-anew +kept):\n%s", diff)
 		}
 		return asked, int(tally.Reasons()[0].Until.Sub(noon).Hours())

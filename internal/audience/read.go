@@ -30,9 +30,26 @@ func (r *reading) maybe(column, at int) *int64 {
 	return &v
 }
 
-// subject of a row that columns hold exactly, without a bucket.
-func (r *reading) subject(row int) decision.Subject {
-	return decision.Subject{Person: r.person(row), Contacts: r.contacts(row)}
+// person in a row with regard to a brand, without a bucket.
+func (c *chunk) person(dicts []*expr.Dict, row int, brand string) consent.Person {
+	e := c.kept[row]
+	if e == nil {
+		r := reading{columns: c.view(brand), dicts: dicts}
+		return r.person(row)
+	}
+	if p, ok := e.persons[brand]; ok {
+		return p
+	}
+	return e.persons[""]
+}
+
+// past of who is in a row.
+func (c *chunk) past(dicts []*expr.Dict, row int) decision.Contacts {
+	if e := c.kept[row]; e != nil {
+		return e.past
+	}
+	r := reading{columns: c.base, dicts: dicts}
+	return r.contacts(row)
 }
 
 func (r *reading) person(row int) consent.Person {

@@ -11,9 +11,8 @@ const idle = 1 << 16
 
 // renew begins new dictionaries when most values of the old ones are nobody's any
 // more: they only grow, and people's words change for as long as the process runs.
+// Tables look when they begin a chunk.
 func (t *Table) renew() {
-	t.mu.Lock()
-	defer t.mu.Unlock()
 	if t.values() < 2*t.needed+idle {
 		return
 	}
@@ -38,12 +37,11 @@ func (t *Table) adopt(of *Table, c *chunk, row int) {
 	if e == nil {
 		e = of.entry(c, row, nil)
 	}
-	t.tail.identify(string(c.name(row)), c.marks[row], c.uid(row))
 	t.tail.enter(e)
 	v, _ := of.dicts[traits].Value(c.base.IDs[traits].At(row)).(*trait)
 	t.tail.base.IDs[traits].Append(t.trait(v))
 	t.tail.base.Ints[generation].Append(c.base.Ints[generation].At(row))
-	t.settle(0, false, time.Time{})
+	t.settle(c.who(row), 0, false, time.Time{})
 }
 
 // trait is the id of a trait.

@@ -34,6 +34,10 @@ func (t *Table) Snapshot() *Snapshot {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	return t.snapshot()
+}
+
+func (t *Table) snapshot() *Snapshot {
 	if s := t.latest.Load(); s != nil {
 		return s
 	}
@@ -85,23 +89,13 @@ func inPlace(c *decision.Campaign) string { return c.Namespace + "/" + c.Name }
 // Subject implements decision.Source.
 func (s *Snapshot) Subject(chunk, row int, of *decision.Campaign) decision.Subject {
 	c := s.chunks[chunk]
-	var out decision.Subject
-	if e := c.kept[row]; e != nil {
-		p, ok := e.persons[of.Brand]
-		if !ok {
-			p = e.persons[""]
-		}
-		out = decision.Subject{Person: p, Contacts: e.past}
-	} else {
-		r := reading{columns: c.view(of.Brand), dicts: s.dicts}
-		out = r.subject(row)
-	}
+	out := decision.Subject{Person: c.person(s.dicts, row, of.Brand), Contacts: c.past(s.dicts, row)}
 	out.Person.Bucket = consent.MarkOf(inPlace(of)).Bucket(c.marks[row])
 	return out
 }
 
 // Name of who is in a row.
-func (s *Snapshot) Name(chunk, row int) string { return string(s.chunks[chunk].name(row)) }
+func (s *Snapshot) Name(chunk, row int) string { return s.chunks[chunk].name(row) }
 
 // version of the consent in a row.
 func (s *Snapshot) version(chunk, row int) (uid types.UID, gen int64) {

@@ -12,6 +12,7 @@ import (
 	"github.com/codb-dev/codb/internal/consent"
 	"github.com/codb-dev/codb/internal/decision"
 	"github.com/codb-dev/codb/internal/expr"
+	"github.com/codb-dev/codb/internal/feed"
 )
 
 // Table keeps what policies see of all customers in columns, with what audiences
@@ -32,10 +33,12 @@ type Table struct {
 	told   uint64 // how many there ever were
 	latest atomic.Pointer[Snapshot]
 
+	changes feed.Log // whose consent has changed
+
 	needed int // values of dictionaries after they were last renewed
 
-	following       sync.Mutex
-	records, ledger uint64 // marks up to which the table has followed
+	following      sync.Mutex
+	joined, ledger uint64 // marks of changes, and of the ledger, up to which the past is in
 }
 
 // slot is where a chunk is.
@@ -49,12 +52,17 @@ type slot struct {
 // news is that a customer who was known has changed.
 type news struct{ seen time.Time }
 
-// remembered is how many news are.
-const remembered = 1 << 14
+const (
+	// remembered is how many news are.
+	remembered = 1 << 14
+	// lag is how many changes a reader may be behind before it has to look at
+	// everybody again.
+	lag = 1 << 16
+)
 
 // NewTable makes one without customers.
 func NewTable() *Table {
-	t := &Table{dicts: make([]*expr.Dict, ids+1)}
+	t := &Table{dicts: make([]*expr.Dict, ids+1), changes: feed.Log{Keep: lag}}
 	for i := range t.dicts {
 		t.dicts[i] = expr.NewDict()
 	}
@@ -68,23 +76,32 @@ type trait struct {
 	leaving bool // is being erased
 }
 
-// Put takes in a customer's consent and past. seen is when the consent arrived.
-func (t *Table) Put(name string, c *v1alpha1.CustomerConsent, past decision.Contacts, seen time.Time) {
-	e := &entry{past: past, persons: map[string]consent.Person{"": consent.For(&c.Spec, "")}}
+// Put takes in a customer's consent, and says whether it is news to anybody. What
+// is known of the past stays. seen is when the consent arrived. Nothing of the
+// object is kept.
+func (t *Table) Put(name string, c *v1alpha1.CustomerConsent, seen time.Time) bool {
+	e := &entry{persons: map[string]consent.Person{"": consent.For(&c.Spec, "")}}
 	for i := range c.Spec.Relationships {
 		b := c.Spec.Relationships[i].Brand
 		e.persons[b] = consent.For(&c.Spec, b)
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.room()
-	mark := consent.MarkOf(name)
-	old, known := t.find(mark, name)
-	t.tail.identify(name, mark, c.UID)
+	t.begin()
+	w := who{name, consent.MarkOf(name), c.UID}
+	old, known := t.find(w.mark, name)
+	if known {
+		of, row := t.at(old)
+		e.past = of.past(t.dicts, row)
+	}
 	t.tail.enter(e)
 	t.tail.base.IDs[traits].Append(t.traits(c))
 	t.tail.base.Ints[generation].Append(c.Generation)
-	t.settle(old, known, seen)
+	if !t.settle(w, old, known, seen) {
+		return false
+	}
+	t.changes.Add(strings.Clone(name))
+	return true
 }
 
 // Past takes in what the ledger says of a customer; of somebody without a consent
@@ -92,25 +109,28 @@ func (t *Table) Put(name string, c *v1alpha1.CustomerConsent, past decision.Cont
 func (t *Table) Past(name string, past decision.Contacts) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.room()
+	t.begin()
 	old, known := t.find(consent.MarkOf(name), name)
 	if !known {
 		return
 	}
 	c, row := t.at(old)
 	t.again(c, row, &past)
-	t.settle(old, true, time.Time{})
+	t.settle(c.who(row), old, true, time.Time{})
 }
 
-// Remove takes a customer out.
-func (t *Table) Remove(name string) {
+// Remove takes a customer out, and says whether there was one.
+func (t *Table) Remove(name string) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	mark := consent.MarkOf(name)
-	if place, ok := t.find(mark, name); ok {
+	place, ok := t.find(mark, name)
+	if ok {
 		t.places.remove(mark, place, t.mark)
 		t.kill(place)
+		t.changes.Add(strings.Clone(name))
 	}
+	return ok
 }
 
 // A place is a slot and a row in its chunk.
@@ -137,7 +157,6 @@ func (t *Table) find(m consent.Mark, name string) (place int, ok bool) {
 // again writes a row that is there already once more, with another past or, nil,
 // with the same.
 func (t *Table) again(c *chunk, row int, past *decision.Contacts) {
-	t.tail.identify(string(c.name(row)), c.marks[row], c.uid(row))
 	filed.copy(t.tail.base, c.base, row)
 	if e := c.kept[row]; e != nil {
 		other := *e
@@ -179,16 +198,18 @@ func (t *Table) entry(c *chunk, row int, past *decision.Contacts) *entry {
 	return e
 }
 
-// settle ends the row that was written for somebody, who may have had another.
-func (t *Table) settle(old int, known bool, seen time.Time) {
+// settle ends the row that was written for somebody, who may have had another;
+// false: that one said the same.
+func (t *Table) settle(w who, old int, known bool, seen time.Time) bool {
 	t.tail.done()
 	row := t.tail.rows - 1
 	if known {
-		if c, at := t.at(old); c.same(at, &t.tail.chunk, row) {
+		if c, at := t.at(old); c.uid(at) == w.uid && c.same(at, &t.tail.chunk, row) {
 			t.tail.undo()
-			return
+			return false
 		}
 	}
+	t.tail.identify(w)
 	s := &t.slots[t.end]
 	s.own()
 	s.live.Set(row)
@@ -196,14 +217,15 @@ func (t *Table) settle(old int, known bool, seen time.Time) {
 	t.alive++
 	t.latest.Store(nil)
 	if !known {
-		t.places.set(t.tail.marks[row], place(t.end, row), t.mark)
-		return
+		t.places.set(w.mark, place(t.end, row), t.mark)
+		return true
 	}
-	t.places.move(t.tail.marks[row], old, place(t.end, row))
+	t.places.move(w.mark, old, place(t.end, row))
 	t.kill(old)
 	if !seen.IsZero() {
 		t.tell(seen)
 	}
+	return true
 }
 
 func (t *Table) tell(seen time.Time) {
@@ -236,6 +258,7 @@ func (t *Table) leave(at int) {
 		t.room()
 		t.again(c, row, nil)
 		t.tail.done()
+		t.tail.identify(c.who(row))
 		s, to := &t.slots[t.end], t.tail.rows-1
 		s.own()
 		s.live.Set(to)
@@ -251,6 +274,14 @@ func (s *slot) own() {
 	if s.shared {
 		s.live, s.shared = slices.Clone(s.live), false
 	}
+}
+
+// begin makes room for one more row, with dictionaries that hold not too much.
+func (t *Table) begin() {
+	if t.tail.rows == expr.Chunk {
+		t.renew()
+	}
+	t.room()
 }
 
 // room makes some for one more row.

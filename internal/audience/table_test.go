@@ -19,7 +19,6 @@ import (
 	"github.com/codb-dev/codb/internal/consent"
 	"github.com/codb-dev/codb/internal/decision"
 	"github.com/codb-dev/codb/internal/expr"
-	"github.com/codb-dev/codb/internal/feed"
 )
 
 // crowd makes customers of chance, with what columns like least among them.
@@ -215,7 +214,8 @@ func TestATableHasEverybodyExactly(t *testing.T) {
 				switch _, known := m.customers[id]; {
 				case !known || c.IntN(3) == 0:
 					m.customers[id], m.past[id] = c.customer(id, tc.wide), c.past()
-					table.Put(id, m.customers[id], m.past[id], time.Time{})
+					table.Put(id, m.customers[id], time.Time{})
+					table.Past(id, m.past[id])
 				case c.IntN(4) == 0:
 					delete(m.customers, id)
 					table.Remove(id)
@@ -252,9 +252,14 @@ func TestTheSameAgainIsNoChange(t *testing.T) {
 		one = c.customer("c-1", false)
 	}
 	past := decision.Contacts{Sent: []decision.Contact{{At: 1, Brand: "acme"}}}
-	table.Put("c-1", one, past, noon)
+	if !table.Put("c-1", one, noon) {
+		t.Error("somebody new is no news")
+	}
+	table.Past("c-1", past)
 	before := table.Snapshot()
-	table.Put("c-1", one.DeepCopy(), past, noon)
+	if table.Put("c-1", one.DeepCopy(), noon) {
+		t.Error("the same again is news")
+	}
 	table.Past("c-1", past)
 	table.Past("c-2", past)
 	if table.Snapshot() != before {
@@ -262,8 +267,7 @@ func TestTheSameAgainIsNoChange(t *testing.T) {
 	}
 	other := one.DeepCopy()
 	other.Generation++
-	table.Put("c-1", other, past, noon)
-	if table.Snapshot() == before {
+	if !table.Put("c-1", other, noon) || table.Snapshot() == before {
 		t.Error("another generation is another consent, and was not seen")
 	}
 }
@@ -299,7 +303,9 @@ func TestReadersNeedNoLock(t *testing.T) {
 		})
 	}
 	for i := range 6000 {
-		table.Put(fmt.Sprintf("c-%d", i%500), c.customer("", false), c.past(), time.Time{})
+		id := fmt.Sprintf("c-%d", i%500)
+		table.Put(id, c.customer("", false), time.Time{})
+		table.Past(id, c.past())
 	}
 	close(stop)
 	wg.Wait()
@@ -308,12 +314,11 @@ func TestReadersNeedNoLock(t *testing.T) {
 // Words that nobody uses any more are forgotten, and everybody is still there.
 func TestDictionariesDoNotGrowForEver(t *testing.T) {
 	c := newCrowd(9)
-	s := &store{Log: feed.Log{Keep: 1 << 20}, records: map[string]audience.Record{}}
+	s := newStore()
 	l := &told{past: map[string]decision.Contacts{}}
-	table := audience.NewTable()
-	m := &model{customers: map[string]*v1alpha1.CustomerConsent{}, past: map[string]decision.Contacts{}}
+	table, m := s.Table, &model{customers: s.consents, past: map[string]decision.Contacts{}}
 	a := audience.Asked{
-		Key: "k", Now: noon, Judge: rules{}, Table: table, Records: s, Past: l, Ledger: l, Campaign: decision.Campaign{Brand: "acme"},
+		Key: "k", Now: noon, Judge: rules{}, Table: table, Past: l, Ledger: l, Campaign: decision.Campaign{Brand: "acme"},
 		Audience: &v1alpha1.Audience{Selector: &v1alpha1.AudienceSelector{Labels: []v1alpha1.LabelMatch{{Key: "in", Values: []string{"yes"}}}}},
 	}
 	var kept audience.Evaluation
@@ -325,15 +330,13 @@ func TestDictionariesDoNotGrowForEver(t *testing.T) {
 			if i < 19000 {
 				o.Labels = map[string]string{"in": "yes", "number": fmt.Sprintf("%d-%d", round, i)}
 			}
-			m.customers[id] = o
 			s.put(id, o)
-			table.Put(id, o, decision.Contacts{}, time.Time{})
 		}
 		got, err := kept.Refresh(t.Context(), a)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if diff := cmp.Diff(anew(t, &a).Counts, got.Counts); diff != "" {
+		if diff := cmp.Diff(anew(t, s, &a).Counts, got.Counts); diff != "" {
 			t.Fatalf("round %d: counts (-anew +kept):\n%s", round, diff)
 		}
 		compare(t, fmt.Sprintf("round %d", round), m.world(&a.Campaign), seen(t, table.Snapshot(), &a.Campaign))

@@ -48,8 +48,8 @@ func BenchmarkCustomers(b *testing.B) {
 		}
 		b.ReportMetric(float64(n)/time.Since(began).Seconds(), "started/s")
 		b.ReportMetric(float64(heap()-before)/float64(n), "B/customer")
-		if d.Len() != n {
-			b.Errorf("%d customers, want %d", d.Len(), n)
+		if d.Customers().Len() != n {
+			b.Errorf("%d customers, want %d", d.Customers().Len(), n)
 		}
 		began = time.Now()
 		const trials = 200

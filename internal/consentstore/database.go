@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -46,8 +47,7 @@ type DatabaseOptions struct {
 }
 
 // Database keeps consents in a database that speaks PostgreSQL's protocol, and
-// all of them at hand. Its objects are shared and must not be written to. What
-// is written is acknowledged when it is committed, and every Fence that begins
+// all of them at hand, in columns. What is written is acknowledged when it is committed, and every Fence that begins
 // afterwards brings it, at any number of processes.
 type Database struct {
 	people
@@ -77,9 +77,6 @@ var (
 	ErrCorrupt = errors.New("a consent can't be read")
 )
 
-// pageOf is how many consents are read at once.
-const pageOf = 1000
-
 // OpenDatabase opens the consents in the database at the URL, or lays them out
 // where there are none; they arrive afterwards. No error repeats the URL.
 func OpenDatabase(ctx context.Context, url string, o DatabaseOptions) (*Database, error) {
@@ -95,7 +92,7 @@ func OpenDatabase(ctx context.Context, url string, o DatabaseOptions) (*Database
 			return nil, err
 		}
 	}
-	d.fence.pass, d.fence.metrics = d.pass, newMetrics(o.Metrics, d.Len, d.Synced)
+	d.fence.pass, d.fence.metrics = d.pass, newMetrics(o.Metrics, d.table.Len, d.Synced)
 	ctx, d.leave = context.WithCancel(context.WithoutCancel(ctx))
 	d.follow.Go(func() {
 		if d.await(ctx, url) {
@@ -233,18 +230,15 @@ func (d *Database) pull(ctx context.Context) error {
 }
 
 func (d *Database) catchUp(ctx context.Context) error {
-	var (
-		id   string
-		head int64
-	)
-	if err := d.db.QueryRow(ctx, selectHead).Scan(&id, &head); err != nil {
+	head, err := d.head(ctx)
+	if err != nil {
 		return err
-	}
-	if id != d.id || head < d.revision {
-		return ErrReplaced
 	}
 	if !d.full {
 		if err := d.load(ctx, head); err != nil {
+			return err
+		}
+		if head, err = d.head(ctx); err != nil {
 			return err
 		}
 	}
@@ -253,54 +247,66 @@ func (d *Database) catchUp(ctx context.Context) error {
 			return err
 		}
 	}
+	if !d.full {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		d.full = true
+		d.announce() // also to whoever waits for nobody to arrive
+	}
 	return nil
 }
 
+func (d *Database) head(ctx context.Context) (head int64, err error) {
+	var id string
+	if err := d.db.QueryRow(ctx, selectHead).Scan(&id, &head); err != nil {
+		return 0, err
+	}
+	if id != d.id || head < d.revision {
+		return 0, ErrReplaced
+	}
+	return head, nil
+}
+
 // load reads everybody, and goes on where it was interrupted: a million take
-// longer than one attempt may. What has changed since the head was first read is
-// read again later.
+// longer than one attempt may. Who has changed since the head was first read is
+// read later, in the order of changes.
 func (d *Database) load(ctx context.Context, head int64) error {
 	if d.begun == nil {
 		d.begun = &head
 	}
 	for {
-		found, err := d.db.Query(ctx, selectPage, d.loaded, pageOf)
+		page, err := d.rows(d.db.Query(ctx, selectPage, d.loaded, pageOf))
 		if err != nil {
 			return err
 		}
-		n, err := d.take(found, func(c change) { d.loaded = c.name })
-		if err != nil {
-			return err
+		if len(page) > 0 {
+			d.loaded = page[len(page)-1].name
 		}
-		if n < pageOf {
+		d.apply(slices.DeleteFunc(slices.Clone(page), func(c change) bool { return c.revision > *d.begun }))
+		if len(page) < pageOf {
 			break
 		}
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.revision, d.full = *d.begun, true
-	d.announce() // also to whoever waits for nobody to arrive
+	d.revision = max(d.revision, *d.begun)
 	return nil
 }
 
 // step reads the next changes up to the head.
 func (d *Database) step(ctx context.Context, head int64) error {
-	found, err := d.db.Query(ctx, `SELECT name, revision, object FROM codb_consent_revisions
-WHERE revision > $1 AND revision <= $2 ORDER BY revision LIMIT $3`, d.revision, head, pageOf)
+	page, err := d.rows(d.db.Query(ctx, `SELECT name, revision, object FROM codb_consent_revisions
+WHERE revision > $1 AND revision <= $2 ORDER BY revision LIMIT $3`, d.revision, head, pageOf))
 	if err != nil {
 		return err
 	}
-	last := d.revision
-	n, err := d.take(found, func(c change) { last = c.revision })
-	if err != nil {
-		return err
-	}
-	if n < pageOf {
-		last = head
+	d.apply(page)
+	if len(page) == pageOf {
+		head = page[pageOf-1].revision
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.revision = last
+	d.revision = head
 	return nil
 }
 
@@ -311,32 +317,35 @@ type change struct {
 	object   *v1alpha1.CustomerConsent
 }
 
-// take applies rows, unless something later is known already.
-func (d *Database) take(found pgx.Rows, each func(change)) (n int, err error) {
+// rows reads all before any is applied, so that no attempt applies some of
+// them twice.
+func (d *Database) rows(found pgx.Rows, err error) (page []change, _ error) {
+	if err != nil {
+		return nil, err
+	}
 	defer found.Close()
 	for found.Next() {
 		c, err := d.scan(found)
 		if err != nil {
-			return n, err
+			return nil, err
 		}
-		d.apply(c)
-		each(c)
-		n++
+		page = append(page, c)
 	}
-	return n, found.Err()
+	return page, found.Err()
 }
 
-func (d *Database) apply(c change) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if old, ok := d.records[c.name]; ok && old.revision >= c.revision {
-		return
-	}
-	if c.object == nil {
+func (d *Database) apply(page []change) {
+	var some []*v1alpha1.CustomerConsent
+	for _, c := range page {
+		if c.object != nil {
+			some = append(some, c.object)
+			continue
+		}
+		d.take(some...) // in their order
 		d.forget(c.name)
-	} else {
-		d.set(c.object, c.revision)
+		some = some[:0]
 	}
+	d.take(some...)
 }
 
 func (d *Database) scan(row pgx.Row) (change, error) {

@@ -66,7 +66,7 @@ func TestAFenceBringsEveryWithdrawalOfAnotherProcess(t *testing.T) {
 		if _, err := reads.Fence(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		if r, ok := reads.Get(c.Name); !ok || r.Consent.Spec.OptOut == nil || r.Consent.Generation != 2 {
+		if r, ok := reads.Customers().Get(c.Name); !ok || r.Person("").OptOut == nil {
 			t.Fatalf("trial %d: the store does not know the withdrawal behind the fence", i)
 		}
 	}
@@ -90,21 +90,21 @@ func TestConsentsArriveAtAStart(t *testing.T) {
 	if _, err := again.Fence(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if !again.Synced() || again.Len() != n-1 || again.Revision() == "" {
-		t.Errorf("synced %v with %d customers at %s", again.Synced(), again.Len(), again.Revision())
+	if !again.Synced() || again.Customers().Len() != n-1 || again.Revision() == "" {
+		t.Errorf("synced %v with %d customers at %s", again.Synced(), again.Customers().Len(), again.Revision())
 	}
-	if _, ok := again.Get("c-0007"); ok {
+	if _, ok := again.Customers().Get("c-0007"); ok {
 		t.Error("somebody who was erased is there")
 	}
 	changed := again.Changed()
-	_, mark, _ := again.Since(1 << 62)
+	_, mark, _ := again.Customers().Since(1 << 62)
 	put(t, d, named("c-new"))
 	select {
 	case <-changed:
 	case <-time.After(time.Minute):
 		t.Fatal("nobody told of the change")
 	}
-	if who, _, all := again.Since(mark); all || len(who) != 1 || who[0] != "c-new" {
+	if who, _, all := again.Customers().Since(mark); all || len(who) != 1 || who[0] != "c-new" {
 		t.Errorf("changed are %v, all: %v", who, all)
 	}
 }
@@ -201,9 +201,9 @@ func TestABadNetworkWritesOnce(t *testing.T) {
 	for w := range writers {
 		for i := range each {
 			name := fmt.Sprintf("c-%d-%d", w, i)
-			r, ok := reads.Get(name)
+			r, ok := reads.Customers().Get(name)
 			history, err := reads.History(t.Context(), name, 10)
-			if !ok || r.Consent.Generation != 2 || err != nil || len(history) != 2 {
+			if !ok || r.Person("").OptOut == nil || err != nil || len(history) != 2 {
 				t.Errorf("%s was written %d times, %v", name, len(history), err)
 			}
 		}

@@ -24,14 +24,11 @@ const fenceTimeout = 10 * time.Second
 // ErrNotCurrent says that the store could not prove that it is current.
 var ErrNotCurrent = errors.New("the consents could not be proven current")
 
-// fence lets many waiters share passes, which follow each other. A waiter may only
-// join a pass that begins after it asked: one that is under way may have passed a
-// withdrawal that the waiter must see.
+// fence lets many waiters share one write. A waiter may only join a write that
+// begins after it asked: one that is under way may have passed a withdrawal
+// that the waiter must see.
 type fence struct {
-	pass func(context.Context) (revision string, err error)
-	// twice says that a waiter needs the pass that follows, too: the second pass of
-	// some is the first of those who came meanwhile.
-	twice   bool
+	pass    func(context.Context) (revision string, err error)
 	metrics metrics
 	mu      sync.Mutex
 	next    *round
@@ -40,17 +37,14 @@ type fence struct {
 
 type round struct {
 	done     chan struct{}
-	began    time.Time
 	revision string
 	err      error
 }
 
 // Fence returns once every withdrawal that was acknowledged before the call is
 // in the store. It writes to a reserved object of the same resource and waits
-// to see the write come by, twice: a watch delivers one resource's changes in
-// order, but when it breaks off, everything is listed anew and comes in any
-// order. What the first write was listed with is there when the second one, which
-// is younger than that list, has come by.
+// to see the write come by: a watch delivers one resource's changes in order, and
+// where everybody is read anew, the fence comes by when the last of them is in.
 func (s *Store) Fence(ctx context.Context) (revision string, err error) { return s.fence.wait(ctx) }
 
 func (f *fence) wait(ctx context.Context) (revision string, err error) {
@@ -77,58 +71,33 @@ func (f *fence) join() *round {
 	return r
 }
 
-// run passes until nobody waits.
+// run serves rounds until nobody waits.
 func (f *fence) run() {
-	for half := (*round)(nil); ; { // who has waited for one pass of two
+	for {
 		f.mu.Lock()
-		first := f.next
+		r := f.next
 		f.next = nil
-		if first == nil && half == nil {
+		if r == nil {
 			f.busy = false
 			f.mu.Unlock()
 			return
 		}
 		f.mu.Unlock()
-		if first != nil {
-			first.began = time.Now()
-		}
 		ctx, cancel := context.WithTimeout(context.Background(), fenceTimeout)
-		revision, err := f.pass(ctx)
+		began := time.Now()
+		r.revision, r.err = f.pass(ctx)
+		f.metrics.fenced(time.Since(began), r.err)
 		cancel()
-		f.end(half, revision, err)
-		half = first
-		if err != nil || !f.twice {
-			f.end(half, revision, err)
-			half = nil
-		}
+		close(r.done)
 	}
 }
 
-func (f *fence) end(r *round, revision string, err error) {
-	if r == nil {
-		return
-	}
-	r.revision, r.err = revision, err
-	f.metrics.fenced(time.Since(r.began), err)
-	close(r.done)
-}
-
-// pass passes once and says how far the store is then.
+// pass writes one token and waits until the watch brings it, or what another
+// process wrote into the fence after it; it says how far the store is then.
 func (s *Store) pass(ctx context.Context) (string, error) {
-	if err := s.once(ctx); err != nil {
-		return "", err
-	}
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	return s.mark(), nil
-}
-
-// once writes one token and waits until the watch brings it, or what another
-// process wrote into the fence after it.
-func (s *Store) once(ctx context.Context) error {
 	raw := make([]byte, 12)
 	if _, err := rand.Read(raw); err != nil {
-		return fmt.Errorf("%w: %w", ErrNotCurrent, err)
+		return "", fmt.Errorf("%w: %w", ErrNotCurrent, err)
 	}
 	token := hex.EncodeToString(raw)
 	s.mu.RLock()
@@ -136,11 +105,11 @@ func (s *Store) once(ctx context.Context) error {
 	s.mu.RUnlock()
 	written, err := s.write(ctx, token)
 	if err != nil {
-		return fmt.Errorf("%w: write the fence: %w", ErrNotCurrent, err)
+		return "", fmt.Errorf("%w: write the fence: %w", ErrNotCurrent, err)
 	}
 	if n, err := resourceversion.CompareResourceVersion(before, written); before != "" && err == nil && n >= 0 {
 		// What was seen before would pass for what was just written.
-		return fmt.Errorf("%w: the apiserver's versions went back: it was restored from a backup", ErrNotCurrent)
+		return "", fmt.Errorf("%w: the apiserver's versions went back: it was restored from a backup", ErrNotCurrent)
 	}
 	stop := context.AfterFunc(ctx, func() {
 		s.mu.Lock()
@@ -152,11 +121,11 @@ func (s *Store) once(ctx context.Context) error {
 	defer s.mu.Unlock()
 	for !s.cameBy(written) {
 		if ctx.Err() != nil {
-			return fmt.Errorf("%w: the watch did not bring the fence within %s", ErrNotCurrent, fenceTimeout)
+			return "", fmt.Errorf("%w: the watch did not bring the fence within %s", ErrNotCurrent, fenceTimeout)
 		}
 		s.seen.Wait()
 	}
-	return nil
+	return s.mark(), nil
 }
 
 // cameBy says whether the fence was seen as it was at the version, or later.

@@ -58,8 +58,8 @@ func TestAStoreThatIsReachedLate(t *testing.T) {
 	t.Cleanup(d.Close)
 	empty := func(because error) {
 		t.Helper()
-		if d.Synced() || d.Len() > 0 || d.Revision() != "" {
-			t.Errorf("synced %t with %d customers at %q", d.Synced(), d.Len(), d.Revision())
+		if d.Synced() || d.Customers().Len() > 0 || d.Revision() != "" {
+			t.Errorf("synced %t with %d customers at %q", d.Synced(), d.Customers().Len(), d.Revision())
 		}
 		if _, err := d.Fence(t.Context()); !errors.Is(err, consentstore.ErrNotCurrent) {
 			t.Errorf("Fence: %v", err)
@@ -79,7 +79,7 @@ func TestAStoreThatIsReachedLate(t *testing.T) {
 	empty(errWrong)
 	right.Store(true)
 	until(t, d, "the right store", func() bool { return d.Synced() && d.Healthy() == nil })
-	if _, ok := d.Get("c-1"); !ok {
+	if _, ok := d.Customers().Get("c-1"); !ok {
 		t.Error("nobody has arrived")
 	}
 }
@@ -90,11 +90,11 @@ func TestSilenceIsNews(t *testing.T) {
 	proxy := pgtest.Behind(t, pgtest.Place(t))
 	d := openAt(t, proxy.URL(), 50*time.Millisecond)
 	put(t, d, named("c-1"))
-	until(t, d, "the first", func() bool { return d.Synced() && d.Healthy() == nil && d.Len() == 1 })
+	until(t, d, "the first", func() bool { return d.Synced() && d.Healthy() == nil && d.Customers().Len() == 1 })
 	proxy.Down(true)
 	until(t, d, "silence", func() bool { return d.Healthy() != nil })
-	if err := d.Healthy(); !errors.Is(err, consentstore.ErrNotCurrent) || d.Len() != 1 {
-		t.Errorf("%v, with %d customers", err, d.Len())
+	if err := d.Healthy(); !errors.Is(err, consentstore.ErrNotCurrent) || d.Customers().Len() != 1 {
+		t.Errorf("%v, with %d customers", err, d.Customers().Len())
 	}
 	proxy.Down(false)
 	until(t, d, "its end", func() bool { return d.Healthy() == nil })

@@ -15,7 +15,9 @@ type metrics struct {
 }
 
 // Measure registers the store's metrics. Call it before the cache starts.
-func (s *Store) Measure(r prometheus.Registerer) { s.fence.metrics = newMetrics(r, s.Len, s.Synced) }
+func (s *Store) Measure(r prometheus.Registerer) {
+	s.fence.metrics = newMetrics(r, s.table.Len, s.Synced)
+}
 
 func newMetrics(r prometheus.Registerer, known func() int, synced func() bool) metrics {
 	f := promauto.With(r)

@@ -15,7 +15,6 @@ import (
 
 	"github.com/codb-dev/codb/api/v1alpha1"
 	"github.com/codb-dev/codb/internal/audience"
-	"github.com/codb-dev/codb/internal/consent"
 	"github.com/codb-dev/codb/internal/contacts"
 	"github.com/codb-dev/codb/internal/decision"
 	"github.com/codb-dev/codb/internal/permit"
@@ -305,15 +304,13 @@ func (d *Desk) subject(c *Case, a *asked, id string, now time.Time) (code string
 	if !ok {
 		return v1alpha1.CodeNoConsent, time.Time{}
 	}
-	in, until := audience.Targets(c.Audience, rec.Consent, now)
+	in, until := rec.Targeted(c.Audience, now)
 	if !in {
 		return v1alpha1.CodeNotTargeted, until
 	}
-	p := consent.For(&rec.Consent.Spec, c.Facts.Brand)
-	p.Bucket = consent.Bucket(c.Facts.Namespace+"/"+c.Facts.Name, id)
 	past, _ := d.past.View(now, c.Campaign.Run()).Contacts(id)
 	a.ids = append(a.ids, id)
-	a.subjects = append(a.subjects, decision.Subject{Person: p, Contacts: past})
+	a.subjects = append(a.subjects, rec.Subject(&c.Facts, past))
 	return "", time.Time{}
 }
 

@@ -289,7 +289,7 @@ func (d *Desk) drawn(r *contacts.Record) DrawnPermit {
 		Permit: r.Permit, Principal: r.Principal, Channel: string(r.Channel), Purpose: r.Purpose, Topic: r.Topic, Expires: r.Until,
 	}
 	if rec, ok := d.world.Records().Get(r.Principal); ok {
-		p.Language = string(rec.Consent.Spec.Language)
+		p.Language = rec.Language()
 	}
 	return p
 }

@@ -17,7 +17,6 @@ import (
 	"github.com/codb-dev/codb/internal/audience"
 	"github.com/codb-dev/codb/internal/contacts"
 	"github.com/codb-dev/codb/internal/decision"
-	"github.com/codb-dev/codb/internal/feed"
 	"github.com/codb-dev/codb/internal/ledger"
 	"github.com/codb-dev/codb/internal/permit"
 )
@@ -28,9 +27,8 @@ type town struct {
 	mu       sync.Mutex
 	now      time.Time
 	answers  map[string]*v1alpha1.CustomerConsent // acknowledged
-	seen     map[string]audience.Record           // by Records
-	changes  feed.Log
-	cap      int // contacts in a day; 0: none
+	seen     *audience.Table                      // by Records
+	cap      int                                  // contacts in a day; 0: none
 	until    time.Time
 	key      string
 	refusal  *decision.Reason
@@ -48,7 +46,7 @@ type town struct {
 
 func newTown(people ...string) *town {
 	w := &town{
-		now: noon, answers: map[string]*v1alpha1.CustomerConsent{}, seen: map[string]audience.Record{}, changes: feed.Log{Keep: 1 << 16},
+		now: noon, answers: map[string]*v1alpha1.CustomerConsent{}, seen: audience.NewTable(),
 		key: "v1", revision: "r-1", audience: v1alpha1.Audience{Everyone: &v1alpha1.Everyone{}},
 	}
 	for _, id := range people {
@@ -81,9 +79,7 @@ func (w *town) reveal() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for id, c := range w.answers {
-		if old, ok := w.seen[id]; !ok || old.Consent != c {
-			w.seen[id] = audience.Record{Version: w.changes.Add(id), Consent: c}
-		}
+		w.seen.Put(id, c, time.Time{})
 	}
 }
 
@@ -115,29 +111,7 @@ func (w *town) place(of Holder) *Case {
 	}
 }
 
-func (w *town) Records() audience.Records { return w }
-
-func (w *town) Get(id string) (audience.Record, bool) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	r, ok := w.seen[id]
-	return r, ok
-}
-
-func (w *town) Principals() (out []string) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	for id := range w.seen {
-		out = append(out, id)
-	}
-	return out
-}
-
-func (w *town) Since(mark uint64) ([]string, uint64, bool) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.changes.Since(mark)
-}
+func (w *town) Records() audience.Records { return w.seen }
 
 func (w *town) Digest() string { return "" }
 

@@ -29,13 +29,12 @@ func TestTheBankTakesLittleRoom(t *testing.T) {
 	if err := past.Apply(page); err != nil {
 		t.Fatal(err)
 	}
-	view := past.View(m.AsOf)
 	for _, r := range rows {
 		cc, _ := m.Map(r)
 		cc.UID, cc.Generation = uid(cc.Name), 1
-		c, _ := view.Contacts(cc.Name)
-		table.Put(cc.Name, &cc, c, time.Time{})
+		table.Put(cc.Name, &cc, time.Time{})
 	}
+	table.Follow(past.View(m.AsOf))
 	each := float64(table.Bytes()) / float64(len(rows))
 	t.Logf("%.0f bytes a customer", each)
 	if each > 150 {

@@ -215,7 +215,7 @@ func TestWhateverTheAPIAdmitsIsAnsweredLikeOPA(t *testing.T) {
 		c := newChance(uint64(4000 + seed))
 		q := c.question(0)
 		d := newDeclarer(t, c)
-		b := &bank{records: map[string]audience.Record{}}
+		b := &bank{records: map[string]*v1alpha1.CustomerConsent{}, table: audience.NewTable()}
 		for range 120 {
 			consents := d.consent(t)
 			b.put(consents)
@@ -255,14 +255,13 @@ func TestWhateverTheAPIAdmitsIsAnsweredLikeOPA(t *testing.T) {
 // resident checks that the rows of a table are what the consents say.
 func resident(t *testing.T, b *bank, q *decision.Question) {
 	t.Helper()
-	table := audience.NewTable()
 	for n, name := range b.names {
-		table.Put(name, b.records[name].Consent, q.Subjects[n].Contacts, time.Time{})
+		b.table.Past(name, q.Subjects[n].Contacts)
 	}
-	s := table.Snapshot()
+	s := b.table.Snapshot()
 	seen := 0
 	for chunk := range s.Chunks() {
-		for row := range s.Chunk(chunk, "acme").Columns.Rows {
+		for row := range s.Chunk(chunk, "acme").Live.All {
 			n := slices.Index(b.names, s.Name(chunk, row))
 			want, got := q.Subjects[n], s.Subject(chunk, row, &q.Campaign)
 			want.Person.Bucket = got.Person.Bucket

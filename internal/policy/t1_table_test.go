@@ -2,9 +2,7 @@ package policy
 
 import (
 	"fmt"
-	"maps"
 	"math/rand/v2"
-	"slices"
 	"testing"
 	"time"
 
@@ -15,7 +13,6 @@ import (
 	"github.com/codb-dev/codb/internal/audience"
 	ledger "github.com/codb-dev/codb/internal/contacts"
 	"github.com/codb-dev/codb/internal/decision"
-	"github.com/codb-dev/codb/internal/feed"
 	"github.com/codb-dev/codb/internal/importer"
 	"github.com/codb-dev/codb/policies"
 )
@@ -24,8 +21,7 @@ var june = time.Date(2026, 6, 15, 10, 0, 0, 0, time.UTC)
 
 // bank has customers as the importer makes them, and their past.
 type bank struct {
-	feed.Log
-	records map[string]audience.Record
+	records map[string]*v1alpha1.CustomerConsent
 	names   []string
 	past    *ledger.Projection
 	told    uint64
@@ -36,7 +32,7 @@ type bank struct {
 func newBank(t testing.TB, customers int) *bank {
 	t.Helper()
 	b := &bank{
-		Log: feed.Log{Keep: 1 << 20}, records: map[string]audience.Record{}, past: ledger.NewProjection(ledger.LookBack),
+		records: map[string]*v1alpha1.CustomerConsent{}, past: ledger.NewProjection(ledger.LookBack),
 		table: audience.NewTable(), rand: rand.New(rand.NewPCG(5, 5)),
 	}
 	profile, err := importer.ProfileNamed("demo")
@@ -60,7 +56,8 @@ func (b *bank) put(c *v1alpha1.CustomerConsent) {
 		b.names = append(b.names, c.Name)
 	}
 	c.Generation++
-	b.records[c.Name] = audience.Record{Version: b.Add(c.Name), Consent: c}
+	b.records[c.Name] = c
+	b.table.Put(c.Name, c, time.Time{})
 }
 
 func (b *bank) tell(t testing.TB, records ...ledger.Record) {
@@ -80,17 +77,14 @@ func (b *bank) tell(t testing.TB, records ...ledger.Record) {
 	}
 }
 
-func (b *bank) Get(id string) (audience.Record, bool) { r, ok := b.records[id]; return r, ok }
-func (b *bank) Principals() []string                  { return slices.Collect(maps.Keys(b.records)) }
-
 // change is what happens to somebody: a no, a pause, a contact, an erasure.
 func (b *bank) change(t testing.TB, now time.Time) {
 	id := b.names[b.rand.IntN(len(b.names))]
-	r, ok := b.records[id]
+	was, ok := b.records[id]
 	if !ok {
 		return
 	}
-	c := r.Consent.DeepCopy()
+	c := was.DeepCopy()
 	switch b.rand.IntN(5) {
 	case 0:
 		c.Spec.OptOut = &v1alpha1.OptOut{Since: metav1.NewTime(now.Add(-time.Hour))}
@@ -104,7 +98,7 @@ func (b *bank) change(t testing.TB, now time.Time) {
 		return
 	case 3:
 		delete(b.records, id)
-		b.Add(id)
+		b.table.Remove(id)
 		return
 	default:
 		c.Spec.OptOut, c.Spec.Pause = nil, nil
@@ -120,7 +114,7 @@ func (b *bank) asked(n int, now time.Time, j decision.Judge) audience.Asked {
 	}
 	past := b.past.View(now)
 	return audience.Asked{
-		Key: "k", Now: now, Campaign: c, Judge: j, Table: b.table, Records: b, Past: past, Ledger: past,
+		Key: "k", Now: now, Campaign: c, Judge: j, Table: b.table, Past: past, Ledger: past,
 		Audience: &v1alpha1.Audience{Everyone: &v1alpha1.Everyone{}},
 	}
 }
@@ -186,7 +180,7 @@ func TestOneChangeIsLookedAtOnceForManyCampaigns(t *testing.T) {
 		return looked
 	}
 	look()
-	c := b.records[b.names[0]].Consent.DeepCopy()
+	c := b.records[b.names[0]].DeepCopy()
 	c.Spec.OptOut = &v1alpha1.OptOut{Since: metav1.NewTime(june.Add(-time.Hour))}
 	b.put(c)
 	if looked := look(); looked != 1 {
@@ -210,7 +204,10 @@ func BenchmarkTable(b *testing.B) {
 	b.Run("Fill", func(b *testing.B) {
 		for b.Loop() {
 			world.table = audience.NewTable()
-			world.table.Follow(world, world.past.View(june))
+			for id, c := range world.records {
+				world.table.Put(id, c, time.Time{})
+			}
+			world.table.Follow(world.past.View(june))
 		}
 		nsPerCustomer(b, *rows)
 		b.ReportMetric(float64(world.table.Bytes())/float64(*rows), "B/customer")
@@ -241,7 +238,7 @@ func BenchmarkTable(b *testing.B) {
 		look()
 		before := cpu()
 		for b.Loop() {
-			c := world.records[world.names[world.rand.IntN(len(world.names))]].Consent.DeepCopy()
+			c := world.records[world.names[world.rand.IntN(len(world.names))]].DeepCopy()
 			c.Spec.OptOut = &v1alpha1.OptOut{Since: metav1.NewTime(june.Add(-time.Hour))}
 			world.put(c)
 			look()

@@ -20,7 +20,6 @@ import (
 	"k8s.io/client-go/tools/events"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
-	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/codb-dev/codb/api/v1alpha1"
@@ -43,20 +42,19 @@ func TestAWithdrawalRacesARelease(t *testing.T) {
 	fresh(t)
 	const runners = 8
 	trials, ns := scale(200, 10_000), acme(t)
-	store := consentstore.New(env.As(t, v1alpha1.OperatorUsername, "system:masters"), v1alpha1.CustomersNamespace)
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
 	slow := rest.CopyConfig(env.Config)
 	slow.Wrap(func(rt http.RoundTripper) http.RoundTripper { return lagging{rt} })
-	c, err := cache.New(slow, cache.Options{Scheme: env.Scheme, DefaultNamespaces: map[string]cache.Config{v1alpha1.CustomersNamespace: {}}})
+	c, err := client.NewWithWatch(slow, client.Options{Scheme: env.Scheme})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := store.Watch(ctx, c); err != nil {
-		t.Fatal(err)
+	store := consentstore.New(c, env.As(t, v1alpha1.OperatorUsername, "system:masters"), v1alpha1.CustomersNamespace)
+	go func() { _ = store.Start(ctx) }()
+	if _, err := store.Fence(ctx); err != nil || !store.Synced() {
+		t.Fatalf("synced %t: %v", store.Synced(), err)
 	}
-	go func() { _ = c.Start(ctx) }()
-	c.WaitForCacheSync(ctx)
 
 	var next, released, refused, wrong atomic.Int64
 	var all sync.WaitGroup

@@ -14,7 +14,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	"github.com/codb-dev/codb/api/v1alpha1"
-	"github.com/codb-dev/codb/internal/audience"
 	"github.com/codb-dev/codb/internal/consent"
 	"github.com/codb-dev/codb/internal/decision"
 )
@@ -136,8 +135,10 @@ func (w *world) wrong(was, now client.Object) (wrong []string) {
 	_, floor := whole()
 	people := 0
 	facts := decision.Facts(c, decision.Class(brand, c.Spec.Purpose))
+	customers := (consents{w}).Customers()
 	for id, o := range (consents{w}).all() {
-		if in, _ := audience.Targets(&c.Spec.Audience, o, w.clock.Now()); !in {
+		r, _ := customers.Get(id)
+		if in, _ := r.Targeted(&c.Spec.Audience, w.clock.Now()); !in {
 			continue
 		}
 		p := consent.For(&o.Spec, c.Spec.Brand)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -161,22 +160,16 @@ func (c consents) all() map[string]*v1alpha1.CustomerConsent {
 
 func (c consents) Synced() bool                          { return !c.faults.consents }
 func (c consents) Healthy() error                        { return when(c.faults.consents) }
-func (c consents) Since(uint64) ([]string, uint64, bool) { return nil, 1, true }
-func (c consents) Principals() []string                  { return slices.Sorted(maps.Keys(c.all())) }
 func (c consents) Revision() string                      { return "cr-1" }
 func (c consents) Changed() <-chan struct{}              { return nil }
 func (c consents) Fence(context.Context) (string, error) { return "cr-1", when(c.fence) }
 
-func (c consents) Get(id string) (audience.Record, bool) {
-	o, ok := c.all()[id]
-	if !ok {
-		return audience.Record{}, false
+func (c consents) Customers() *audience.Table {
+	t := audience.NewTable()
+	for id, o := range c.all() {
+		t.Put(id, o, time.Time{})
 	}
-	version := uint64(7)
-	for _, b := range []byte(o.ResourceVersion) {
-		version = version*31 + uint64(b)
-	}
-	return audience.Record{Version: version, Consent: o}, true
+	return t
 }
 
 // rules are the book's, judged by the floor in this process.

@@ -14,7 +14,6 @@ import (
 	"github.com/go-logr/logr"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
-	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/codb-dev/codb/api/v1alpha1"
@@ -31,7 +30,7 @@ import (
 // answers are what customers say, and a store that hears of it late.
 type answers struct {
 	store interface {
-		audience.Records
+		Customers() *audience.Table
 		Fence(ctx context.Context) (string, error)
 		Revision() string
 		Synced() bool
@@ -101,11 +100,10 @@ func resources(t *testing.T) *answers {
 	for _, id := range a.ids {
 		must(t, env.Client.Create(t.Context(), fleet.Customer(id, a.value)))
 	}
-	watching, err := cache.New(cfg, cache.Options{Scheme: env.Scheme, DefaultNamespaces: map[string]cache.Config{v1alpha1.CustomersNamespace: {}}})
+	watching, err := client.NewWithWatch(cfg, client.Options{Scheme: env.Scheme})
 	must(t, err)
-	s := consentstore.New(env.As(t, "system:serviceaccount:"+v1alpha1.SystemNamespace+":codb-gate"), v1alpha1.CustomersNamespace)
-	must(t, s.Watch(t.Context(), watching))
-	go func() { _ = watching.Start(t.Context()) }() // it ends with the test
+	s := consentstore.New(watching, env.As(t, "system:serviceaccount:"+v1alpha1.SystemNamespace+":codb-gate"), v1alpha1.CustomersNamespace)
+	go func() { _ = s.Start(t.Context()) }() // it ends with the test
 	a.store = s
 	a.lag = func(long bool) {
 		by.Store(int64(little))
@@ -206,7 +204,7 @@ type world struct {
 	fenced  bool
 }
 
-func (w *world) Records() audience.Records { return w.answers.store }
+func (w *world) Records() audience.Records { return w.answers.store.Customers() }
 
 func (w *world) Current(ctx context.Context, h gate.Holder) (*gate.Case, error) {
 	revision := w.answers.store.Revision()

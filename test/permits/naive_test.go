@@ -19,7 +19,6 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/codb-dev/codb/api/v1alpha1"
-	"github.com/codb-dev/codb/internal/consent"
 	"github.com/codb-dev/codb/internal/decision"
 	"github.com/codb-dev/codb/policies"
 	"github.com/codb-dev/codb/test/postgres"
@@ -68,7 +67,8 @@ func decide(ctx context.Context, c *http.Client, at string, db *pgxpool.Pool, w 
 	for i := range sent {
 		sent[i] = decision.Contact{At: now.UnixNano(), Brand: "acme", Class: "Marketing", Channel: "Email"}
 	}
-	person := consent.For(&w.rows[id].Consent.Spec, "acme")
+	r, _ := w.rows.Get(id)
+	person := r.Person("acme")
 	body, err := json.Marshal(map[string]any{"input": map[string]any{
 		"now": now.Unix() * int64(time.Second), "campaign": facts(i), "customer": person, "contacts": decision.Contacts{Sent: sent},
 	}})

@@ -7,7 +7,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -16,7 +15,6 @@ import (
 
 	"github.com/codb-dev/codb/api/v1alpha1"
 	"github.com/codb-dev/codb/internal/audience"
-	"github.com/codb-dev/codb/internal/consent"
 	"github.com/codb-dev/codb/internal/contacts"
 	"github.com/codb-dev/codb/internal/decision"
 	"github.com/codb-dev/codb/internal/gate"
@@ -67,7 +65,7 @@ func baseline() (*v1alpha1.CampaignPolicy, error) {
 // two contacts a week.
 type town struct {
 	ids   []string
-	rows  map[string]audience.Record
+	rows  *audience.Table
 	judge decision.Judge
 }
 
@@ -80,7 +78,7 @@ func newTown(b *testing.B, n int) *town {
 	if err != nil {
 		b.Fatal(err)
 	}
-	w := &town{rows: make(map[string]audience.Record, n), judge: judge}
+	w := &town{rows: audience.NewTable(), judge: judge}
 	for i := range n {
 		id := fmt.Sprintf("c-%08d", i)
 		c := fleet.Customer(id, group(i))
@@ -88,10 +86,11 @@ func newTown(b *testing.B, n int) *town {
 			Name: "mine", Max: 2, Window: v1alpha1.WindowRolling, Length: "168h", Counts: []v1alpha1.PurposeClass{v1alpha1.ClassMarketing},
 		}}
 		w.ids = append(w.ids, id)
-		w.rows[id] = audience.Record{Version: uint64(i + 1), Consent: c, Seen: time.Now()}
+		w.rows.Put(id, c, time.Now())
 	}
 	for i := range min(n, campaigns) { // what is compiled for a campaign is compiled once
-		p := consent.For(&w.rows[w.ids[i]].Consent.Spec, "acme")
+		r, _ := w.rows.Get(w.ids[i])
+		p := r.Person("acme")
 		if _, err := judge.Judge(b.Context(), decision.Question{Now: time.Now(), Campaign: facts(i), Subjects: []decision.Subject{{Person: p}}}); err != nil {
 			b.Fatal(err)
 		}
@@ -109,14 +108,7 @@ func facts(i int) decision.Campaign { return decision.Facts(campaign(i), v1alpha
 
 // Records, which stay as they are: what proving that costs is measured
 // elsewhere, and shared by all of a batch.
-func (w *town) Records() audience.Records { return w }
-
-func (w *town) Get(id string) (audience.Record, bool) { r, ok := w.rows[id]; return r, ok }
-func (w *town) Principals() []string                  { return slices.Clone(w.ids) }
-
-func (w *town) Since(uint64) (changed []string, now uint64, all bool) {
-	return nil, uint64(len(w.ids)), false
-}
+func (w *town) Records() audience.Records { return w.rows }
 
 // Current implements gate.World.
 func (w *town) Current(_ context.Context, h gate.Holder) (*gate.Case, error) {

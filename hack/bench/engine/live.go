@@ -9,13 +9,12 @@ import (
 	"github.com/codb-dev/codb/internal/consent"
 	"github.com/codb-dev/codb/internal/decision"
 	"github.com/codb-dev/codb/internal/expr"
-	"github.com/codb-dev/codb/internal/feed"
 )
 
-// store is where codb finds customers and their past, and hears who changed.
+// store is what codb is told of customers and their past.
 type store struct {
 	people *customers
-	log    feed.Log
+	table  *audience.Table
 	next   map[string]*subject // who is going to change, made before it is timed
 	out    map[string]bool     // who has opted out meanwhile
 	turn   int
@@ -27,7 +26,12 @@ type subject struct {
 }
 
 func newStore(people *customers) *store {
-	return &store{people: people, log: feed.Log{Keep: 1 << 16}, next: map[string]*subject{}, out: map[string]bool{}}
+	s := &store{people: people, table: audience.NewTable(), next: map[string]*subject{}, out: map[string]bool{}}
+	for n := range people.rows() {
+		name := object(n, &consent.Person{}).Name
+		s.table.Put(name, s.find(name).consent, now)
+	}
+	return s
 }
 
 // find is a customer as the store has it.
@@ -46,29 +50,10 @@ func (s *store) find(name string) *subject {
 	return &subject{consent: object(n, &is.Person), past: is.Contacts}
 }
 
-// Since implements audience.Feed.
-func (s *store) Since(mark uint64) ([]string, uint64, bool) { return s.log.Since(mark) }
-
-// Get implements audience.Records.
-func (s *store) Get(name string) (audience.Record, bool) {
-	if is := s.find(name); is != nil {
-		return audience.Record{Version: s.log.Mark() + 1, Consent: is.consent, Seen: now}, true
-	}
-	return audience.Record{}, false
-}
-
-// Principals implements audience.Records.
-func (s *store) Principals() []string {
-	out := make([]string, s.people.rows())
-	for n := range out {
-		out[n] = object(n, &consent.Person{}).Name
-	}
-	return out
-}
-
 // past is what the ledger says of a store's customers; it does not change.
 type past struct{ *store }
 
+// Since implements audience.Feed.
 func (p past) Since(uint64) ([]string, uint64, bool) { return nil, 1, false }
 
 func (p past) Contacts(name string) (decision.Contacts, uint64) {
@@ -86,14 +71,12 @@ func (p past) Present(string) bool { return false }
 type live struct {
 	*store
 	judge       decision.Judge
-	table       *audience.Table
 	campaigns   []decision.Campaign
 	evaluations []audience.Evaluation
 }
 
 func newLive(ctx context.Context, judge decision.Judge, people *customers, cs []decision.Campaign) (*live, error) {
-	l := &live{store: newStore(people), judge: judge, table: audience.NewTable(), campaigns: cs, evaluations: make([]audience.Evaluation, len(cs))}
-	l.log.Add(object(0, &consent.Person{}).Name) // whoever comes from the beginning looks at everybody
+	l := &live{store: newStore(people), judge: judge, campaigns: cs, evaluations: make([]audience.Evaluation, len(cs))}
 	return l, l.refresh(ctx)
 }
 
@@ -103,7 +86,7 @@ func (l *live) refresh(ctx context.Context) error {
 		c := &l.campaigns[i]
 		_, err := l.evaluations[i].Refresh(ctx, audience.Asked{
 			Key: c.Name, Now: now, Campaign: *c, Audience: &v1alpha1.Audience{Everyone: &v1alpha1.Everyone{}}, Judge: l.judge,
-			Table: l.table, Records: l.store, Past: past{l.store}, Ledger: past{l.store},
+			Table: l.table, Past: past{l.store}, Ledger: past{l.store},
 		})
 		if err != nil {
 			return err
@@ -132,7 +115,7 @@ func (l *live) draft(n int) []string {
 // change has them happen, one after the other.
 func (l *live) change(ctx context.Context, names []string) (changes int, err error) {
 	for _, name := range names {
-		l.log.Add(name)
+		l.table.Put(name, l.next[name].consent, now)
 		if err := l.refresh(ctx); err != nil {
 			return 0, err
 		}

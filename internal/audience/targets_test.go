@@ -1,7 +1,4 @@
-// Package audience says who is meant by a campaign, and keeps the latest answer
-// for each of them. It is pure: no clock, no client, no logger, and it does not
-// know how policies are evaluated.
-package audience
+package audience_test
 
 import (
 	"slices"
@@ -12,11 +9,9 @@ import (
 	"github.com/codb-dev/codb/internal/decision"
 )
 
-// Targets says whether the customer is in the audience at an instant, and when
-// that can change by itself (zero: never). A customer without an attribute that
-// is asked for is not in it.
-func Targets(a *v1alpha1.Audience, c *v1alpha1.CustomerConsent, at time.Time) (in bool, staleAt time.Time) {
-	if c.Name == v1alpha1.FenceName || !c.DeletionTimestamp.IsZero() {
+// targets says of a consent, word for word, what a table says of its row.
+func targets(a *v1alpha1.Audience, c *v1alpha1.CustomerConsent, at time.Time) (in bool, staleAt time.Time) {
+	if !c.DeletionTimestamp.IsZero() {
 		return false, time.Time{}
 	}
 	if a.Everyone != nil {
