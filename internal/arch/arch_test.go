@@ -44,8 +44,9 @@ var impure = []string{
 	"github.com/jackc",
 }
 
-// drivers are what adapters share: they know a protocol and nothing of ours.
-var drivers = []string{"internal/postgres"}
+// drivers are what adapters share: they know a protocol, or how to wait, and
+// nothing of ours but each other.
+var drivers = []string{"internal/pause", "internal/postgres"}
 
 // clock are the functions of package time that look at it.
 var clock = []string{"Now", "Since", "Until", "After", "AfterFunc", "Tick", "NewTicker", "NewTimer", "Sleep"}
@@ -90,7 +91,7 @@ var may = map[string][]string{
 	"api":        {},
 	"data":       {"api"},
 	"pure":       {"api"}, // and what pure says
-	"driver":     {},
+	"driver":     {"driver"},
 	"adapter":    {"api", "pure", "data", "driver"},
 	"controller": {"api", "pure", "data", "adapter"},
 	"cmd":        {"api", "pure", "data", "adapter", "controller", "cmd"},

@@ -20,6 +20,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/wait"
 
 	"github.com/codb-dev/codb/internal/contacts"
+	"github.com/codb-dev/codb/internal/pause"
 )
 
 var (
@@ -194,7 +195,7 @@ func (c *Client) Feed(ctx context.Context, p *contacts.Projection) error {
 		if errors.Is(err, contacts.ErrReplaced) {
 			p.Reset()
 		}
-		pause(ctx, backoff.Step())
+		pause.For(ctx, backoff.Step())
 	}
 	return nil
 }
@@ -361,20 +362,11 @@ func (c *Client) retry(ctx context.Context, f func(context.Context) error) error
 		if err == nil || ctx.Err() != nil || backoff.Steps == 0 || (errors.As(err, &p) && !p.temporary()) {
 			return err
 		}
-		pause(ctx, backoff.Step())
+		pause.For(ctx, backoff.Step())
 	}
 }
 
 // retries are five, of 3 s together; a feed goes on with the last pause.
 func retries() wait.Backoff {
 	return wait.Backoff{Duration: 100 * time.Millisecond, Factor: 2, Jitter: 0.2, Steps: 5, Cap: 2 * time.Second}
-}
-
-func pause(ctx context.Context, d time.Duration) {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-	case <-t.C:
-	}
 }

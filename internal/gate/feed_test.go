@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/codb-dev/codb/internal/contacts"
+	"github.com/codb-dev/codb/internal/pause"
 )
 
 // hand is a clock that a test turns.
@@ -48,7 +49,7 @@ func until(t testing.TB, what string, ok func() bool) {
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
 	for !ok() {
-		pause(ctx, time.Millisecond)
+		pause.For(ctx, time.Millisecond)
 		if ctx.Err() != nil {
 			t.Fatalf("waited in vain for: %s", what)
 		}

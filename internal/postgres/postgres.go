@@ -16,6 +16,8 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"k8s.io/apimachinery/pkg/util/wait"
+
+	"github.com/codb-dev/codb/internal/pause"
 )
 
 var (
@@ -185,7 +187,7 @@ func (d *Database) Follow(ctx context.Context, read func(context.Context, *pgx.C
 			return err
 		})
 		if err != nil && ctx.Err() == nil {
-			pause(ctx, backoff.Step())
+			pause.For(ctx, backoff.Step())
 		}
 	}
 }
@@ -211,7 +213,7 @@ func (d *Database) listen(ctx context.Context, read func(*pgx.Conn) error) error
 			return err
 		}
 		if !d.Tells {
-			pause(ctx, poll)
+			pause.For(ctx, poll)
 			continue
 		}
 		waiting, cancel := context.WithTimeout(ctx, pollBeside)
@@ -260,21 +262,12 @@ func (d *Database) Retry(ctx context.Context, do func(context.Context) error) er
 		case time.Now().After(end):
 			return fmt.Errorf("%w: %w", ErrUnavailable, err)
 		}
-		pause(ctx, backoff.Step())
+		pause.For(ctx, backoff.Step())
 	}
 }
 
 func retries() wait.Backoff {
 	return wait.Backoff{Duration: 5 * time.Millisecond, Factor: 2, Jitter: 0.5, Steps: 8, Cap: 500 * time.Millisecond}
-}
-
-func pause(ctx context.Context, d time.Duration) {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-	case <-t.C:
-	}
 }
 
 // passes says whether the same may succeed a moment later. Of a connection that

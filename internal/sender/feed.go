@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"time"
+
+	"github.com/codb-dev/codb/internal/pause"
 )
 
 // permitted is somebody whose permit is drawn.
@@ -50,7 +52,7 @@ func (r *run) draw(ctx context.Context, drawn chan<- permitted) error {
 			r.finished = true
 			return nil
 		}
-		if len(answer.Permits) == 0 && time.Since(asked) < drawPause && !pause(ctx, drawPause) {
+		if len(answer.Permits) == 0 && time.Since(asked) < drawPause && !pause.For(ctx, drawPause) {
 			return nil
 		}
 	}
@@ -239,16 +241,4 @@ func (r *run) finish(id string) (inWork, bool) {
 func (r *run) notHanded(p permitted, why string) {
 	r.progress.came(outcomeFailed)
 	r.told <- outcome{Permit: p.permit.ID, Outcome: outcomeFailed, Detail: why}
-}
-
-// pause is false when ctx is done before.
-func pause(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-t.C:
-		return true
-	}
 }
