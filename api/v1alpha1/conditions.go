@@ -56,6 +56,10 @@ const (
 	// ReasonConsentsUnreachable: the database that keeps customers' consents can't
 	// be read; nobody knows who withdrew, so nothing is released.
 	ReasonConsentsUnreachable = "ConsentsUnreachable"
+	// ReasonConsentsRestored: contacts were decided on later consents than there
+	// are: etcd or the database was restored from a backup, without raising its
+	// revision. Who withdrew since is not known, so nothing is released.
+	ReasonConsentsRestored = "ConsentsRestored"
 	// ReasonNotAdmitted: codb's admission policies are not in force yet; nothing
 	// is released.
 	ReasonNotAdmitted = "NotAdmitted"

@@ -50,6 +50,9 @@ func (p past) Healthy() error {
 	return p.projection.Gap()
 }
 
+// Consents is the latest revision of the consents that a contact was decided on.
+func (p past) Consents() string { return p.projection.Consents() }
+
 // Progress is how far a Job has come that draws permits.
 func (p past) Progress(c, job types.UID) contacts.Progress {
 	return p.projection.Progress(contacts.Run{UID: string(c), Job: string(job)})

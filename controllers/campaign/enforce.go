@@ -14,6 +14,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/codb-dev/codb/api/v1alpha1"
+	"github.com/codb-dev/codb/internal/contacts"
 	"github.com/codb-dev/codb/internal/decision"
 	"github.com/codb-dev/codb/internal/workload"
 )
@@ -28,7 +29,7 @@ func (r *Reconciler) enforce(ctx context.Context, c *v1alpha1.Campaign, l *look)
 	if l.over {
 		return nil
 	}
-	r.heedStores(c, l)
+	r.heedStores(ctx, c, l)
 	if !l.runs(c) || stopped(c) {
 		// What may not run is stopped first, whatever goes wrong with the rest.
 		return errors.Join(r.hold(ctx, c, l), r.make(ctx, c, l), r.record(ctx, c, l))
@@ -67,8 +68,8 @@ func (r *Reconciler) make(ctx context.Context, c *v1alpha1.Campaign, l *look) er
 // heedStores keeps what does not run yet from running while consents or caps
 // are unknown. What runs goes on: its contacts were recorded before it was
 // released, or else it can't draw permits and waits, which the answer must say.
-func (r *Reconciler) heedStores(c *v1alpha1.Campaign, l *look) {
-	code, err := r.unreachable()
+func (r *Reconciler) heedStores(ctx context.Context, c *v1alpha1.Campaign, l *look) {
+	code, err := r.unreachable(ctx)
 	if err != nil && l.runs(c) && (len(l.seen.Active()) == 0 || c.Spec.DrawsPermits()) {
 		n := l.outcome.Counts
 		l.outcome = decision.Refuse(v1alpha1.CampaignHeld, code, err.Error(), time.Time{})
@@ -77,15 +78,33 @@ func (r *Reconciler) heedStores(c *v1alpha1.Campaign, l *look) {
 	}
 }
 
-// unreachable says what can't be read that every contact depends on.
-func (r *Reconciler) unreachable() (code string, err error) {
+// unreachable says what can't be read that every contact depends on, or what is
+// not all of it.
+func (r *Reconciler) unreachable(ctx context.Context) (code string, err error) {
 	if err := r.Consents.Healthy(); err != nil {
 		return v1alpha1.ReasonConsentsUnreachable, err
 	}
 	if err := r.Contacts.Healthy(); err != nil {
 		return v1alpha1.ReasonGateUnreachable, fmt.Errorf("%w: %w", errGate, err)
 	}
+	known := r.Contacts.Consents()
+	if !contacts.Older(r.Consents.Revision(), known) {
+		return "", nil
+	}
+	now, err := r.Consents.Fence(ctx) // a gate may have heard of them sooner
+	if err != nil {
+		return v1alpha1.ReasonConsentsUnreachable, err
+	}
+	if contacts.Older(now, known) {
+		return v1alpha1.ReasonConsentsRestored, contacts.ErrWentBack
+	}
 	return "", nil
+}
+
+// storeLost says that an outcome is for want of a store. It will be back, and
+// meanwhile nobody is contacted.
+func storeLost(code string) bool {
+	return code == v1alpha1.ReasonGateUnreachable || code == v1alpha1.ReasonConsentsUnreachable || code == v1alpha1.ReasonConsentsRestored
 }
 
 func (r *Reconciler) observe(ctx context.Context, c *v1alpha1.Campaign, l *look) (err error) {
@@ -100,8 +119,8 @@ func (r *Reconciler) hold(ctx context.Context, c *v1alpha1.Campaign, l *look) er
 	if l.outcome.Withdrawn || l.outcome.Code == v1alpha1.CodeHoldRequested {
 		mode = v1alpha1.OnWithdrawalSuspend
 	}
-	if l.outcome.Code == v1alpha1.ReasonGateUnreachable || l.outcome.Code == v1alpha1.ReasonConsentsUnreachable {
-		mode = v1alpha1.OnWithdrawalFinish // nobody is contacted without them; they will be back
+	if storeLost(l.outcome.Code) {
+		mode = v1alpha1.OnWithdrawalFinish // what runs waits for permits
 	}
 	ran := l.seen.State == v1alpha1.WorkloadRunning
 	if err := r.Keeper.Hold(ctx, c, l.seen, mode, l.outcome.Code); err != nil {
@@ -205,7 +224,7 @@ func (r *Reconciler) lookBehindFence(ctx context.Context, c *v1alpha1.Campaign) 
 	}
 	l, err := r.look(ctx, c, r.LiveKeeper, r.Clock.Now().UTC().Truncate(time.Second))
 	if err == nil {
-		r.heedStores(c, l)
+		r.heedStores(ctx, c, l)
 	}
 	return l, err
 }

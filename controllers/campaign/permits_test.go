@@ -123,6 +123,11 @@ func TestPermitsWithoutAStoreAreHeld(t *testing.T) {
 	for reason, breaks := range map[string]func(w *world, by error){
 		v1alpha1.ReasonGateUnreachable:     func(w *world, by error) { w.ledger.down = by },
 		v1alpha1.ReasonConsentsUnreachable: func(w *world, by error) { w.consents.silent = by },
+		v1alpha1.ReasonConsentsRestored: func(w *world, by error) {
+			if w.ledger.consents = ""; by != nil {
+				w.ledger.consents = "cr-1000000"
+			}
+		},
 	} {
 		t.Run(reason, func(t *testing.T) {
 			w := newPermitWorld(t, "c-1", "c-2")

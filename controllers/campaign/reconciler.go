@@ -66,6 +66,8 @@ type Contacts interface {
 	Current(ctx context.Context) error
 	// Healthy is nil while the ledger can be read.
 	Healthy() error
+	// Consents is the latest revision of the consents that a contact was decided on.
+	Consents() string
 	// Progress is how far a Job has come that draws permits.
 	Progress(campaign, job types.UID) contacts.Progress
 	// Record writes one contact for each principal; the same run and principal

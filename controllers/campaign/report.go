@@ -110,7 +110,7 @@ func reportFact(c *v1alpha1.Campaign, l *look) {
 		reason, message = v1alpha1.ReasonReleased, "released"
 		switch {
 		case l.over || l.runs(c):
-		case l.outcome.Code == v1alpha1.ReasonGateUnreachable, l.outcome.Code == v1alpha1.ReasonConsentsUnreachable:
+		case storeLost(l.outcome.Code):
 			message = "released before; " + whatGoesOn(c)
 		default:
 			reason, message = v1alpha1.ReasonFinishing, "the verdict turned; pods that run may finish"

@@ -322,6 +322,7 @@ type ledger struct {
 	runs     map[types.UID]map[string]int
 	sequence uint64
 	down     error
+	consents string // that contacts were decided on
 	soFar    contacts.Progress
 	onRecord func() error
 }
@@ -334,6 +335,7 @@ func (l *ledger) Position() contacts.Position {
 }
 func (l *ledger) Current(context.Context) error { return l.down }
 func (l *ledger) Healthy() error                { return l.down }
+func (l *ledger) Consents() string              { return l.consents }
 func (l *ledger) Progress(_, _ types.UID) contacts.Progress {
 	return l.soFar
 }

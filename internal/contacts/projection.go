@@ -153,6 +153,7 @@ func (p *Projection) add(r *Record) {
 	if p.happened(r) {
 		return
 	}
+	p.decidedOn(r.ConsentRevision)
 	run := p.runs.index(r.Campaign.Run())
 	if r.Campaign.Job != "" {
 		p.progress(run).add(r)

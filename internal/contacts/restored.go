@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"strings"
 	"time"
 
 	"github.com/codb-dev/codb/api/v1alpha1"
@@ -26,6 +27,8 @@ type restoration struct {
 type restorations struct {
 	open   map[string]restoration // by the key of the record that vouches for it
 	latest time.Time
+
+	consents string // the latest revision that a contact was decided on
 }
 
 // Restore is the record that a ledger was brought back at now, as it was when
@@ -110,3 +113,32 @@ func (r *restorations) happened(to *Record) bool {
 	}
 	return true
 }
+
+// Consents is the latest revision of the consents that a contact was decided on.
+func (p *Projection) Consents() string {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	return p.consents
+}
+
+// decidedOn takes note of the consents that a record was decided on.
+func (r *restorations) decidedOn(revision string) {
+	if revision != "" && !Older(revision, r.consents) {
+		r.consents = revision
+	}
+}
+
+// Older compares revisions of the consents of one store; those of two have no
+// order.
+func Older(a, b string) bool {
+	i, j := strings.LastIndexByte(a, '-')+1, strings.LastIndexByte(b, '-')+1
+	if a[:i] != b[:j] {
+		return false
+	}
+	a, b = a[i:], b[j:]
+	return len(a) < len(b) || len(a) == len(b) && a < b
+}
+
+// ErrWentBack says that contacts were decided on consents that there are not any
+// more.
+var ErrWentBack = errors.New("the consents are older than those that contacts were decided on: they were restored from a backup, without raising the revision")

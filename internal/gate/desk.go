@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -180,7 +179,7 @@ func (d *Desk) apply(page contacts.Page) error {
 	}
 	d.book.Apply(page.Records)
 	for i := range page.Records {
-		if r := page.Records[i].ConsentRevision; r != "" && !older(r, d.consents) {
+		if r := page.Records[i].ConsentRevision; r != "" && !contacts.Older(r, d.consents) {
 			d.consents = r
 		}
 	}
@@ -252,13 +251,13 @@ func (d *Desk) known() uint64 {
 // did that began before, it may never have. Consents of which contacts know a
 // later revision are those of a backup, too.
 func (d *Desk) whole(ctx context.Context, c *Case, h Holder) error {
-	if known := d.consentsKnown(); older(c.ConsentRevision, known) {
+	if known := d.consentsKnown(); contacts.Older(c.ConsentRevision, known) {
 		now, err := d.world.Current(ctx, h) // others were faster; it brings what they knew
 		if err != nil {
 			return err
 		}
-		if *c = *now; older(c.ConsentRevision, known) {
-			return errWentBack
+		if *c = *now; contacts.Older(c.ConsentRevision, known) {
+			return contacts.ErrWentBack
 		}
 	}
 	if err := d.past.Gap(); err != nil {
@@ -270,25 +269,11 @@ func (d *Desk) whole(ctx context.Context, c *Case, h Holder) error {
 	return nil
 }
 
-// errWentBack says that contacts were decided on consents that there are not any
-// more.
-var errWentBack = errors.New("the consents are older than those that contacts were decided on: they were restored from a backup, without raising the revision")
-
 // consentsKnown is the latest revision that a contact was decided on.
 func (d *Desk) consentsKnown() string {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.consents
-}
-
-// older compares revisions of one store; those of two have no order.
-func older(a, b string) bool {
-	i, j := strings.LastIndexByte(a, '-')+1, strings.LastIndexByte(b, '-')+1
-	if a[:i] != b[:j] {
-		return false
-	}
-	a, b = a[i:], b[j:]
-	return len(a) < len(b) || len(a) == len(b) && a < b
 }
 
 // asked are customers on their way to the policies.

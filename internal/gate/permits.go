@@ -227,7 +227,7 @@ func (s *Server) permitProblem(err error, h Holder) error {
 		return busy()
 	case errors.Is(err, contacts.ErrFull), errors.Is(err, contacts.ErrUnavailable):
 		return err
-	case errors.Is(err, errWentBack):
+	case errors.Is(err, contacts.ErrWentBack):
 		return unavailable(err.Error(), "nobody is contacted: bring the withdrawals since the backup back, and restore with etcdutl's --bump-revision")
 	case errors.Is(err, contacts.ErrGap):
 		return unavailable(err.Error(), "nobody is contacted until somebody vouches for what happened meanwhile; send the same request again then")
