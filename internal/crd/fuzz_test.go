@@ -89,7 +89,7 @@ func FuzzConsents(f *testing.F) {
 func reaches(t *testing.T, c *v1alpha1.CustomerConsent) {
 	t.Helper()
 	table := audience.NewTable()
-	table.Put("c-1", c, decision.Contacts{}, time.Time{})
+	table.Put("c-1", c, time.Time{})
 	for _, brand := range []string{"acme", "globex"} {
 		want := consent.For(&c.Spec, brand)
 		got := table.Snapshot().Subject(0, 0, &decision.Campaign{Brand: brand}).Person

@@ -281,6 +281,7 @@ func (nobody) Position() contacts.Position                 { return contacts.Pos
 func (nobody) Current(context.Context) error               { return nil }
 func (nobody) Progress(_, _ types.UID) contacts.Progress   { return contacts.Progress{} }
 func (nobody) Healthy() error                              { return nil }
+func (nobody) Consents() string                            { return "" }
 func (nobody) Record(context.Context, controller.Released) error {
 	return nil
 }

@@ -220,6 +220,7 @@ func (l *ledger) View(campaign types.UID, jobs []types.UID) audience.Ledger {
 func (l *ledger) Position() contacts.Position   { return l.past.Position() }
 func (l *ledger) Current(context.Context) error { return when(l.w.gate) }
 func (l *ledger) Healthy() error                { return when(l.w.gate) }
+func (l *ledger) Consents() string              { return l.past.Consents() }
 func (l *ledger) Changed() <-chan struct{}      { return nil }
 
 func (l *ledger) Progress(campaign, job types.UID) contacts.Progress {
