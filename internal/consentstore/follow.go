@@ -35,7 +35,10 @@ func (s *Store) Start(ctx context.Context) error {
 	pause := wait.Backoff{Duration: 100 * time.Millisecond, Factor: 2, Jitter: 0.2, Steps: insist, Cap: 10 * time.Second}
 	from, left := "", pause
 	for ctx.Err() == nil {
-		reached, err := from, error(nil)
+		var (
+			reached string
+			err     error
+		)
 		if from == "" {
 			reached, err = s.list(ctx)
 		} else {

@@ -34,7 +34,7 @@ func full(n int) *v1alpha1.CustomerConsent {
 			UID:    types.UID(fmt.Sprintf("%08x-0000-4000-8000-%012x", n*7919, n)),
 			Labels: map[string]string{text("segment"): fmt.Sprint(n % 40)},
 			ManagedFields: []metav1.ManagedFieldsEntry{{
-				Manager: text("portal"), FieldsV1: &metav1.FieldsV1{Raw: []byte(`{"f:spec":{"f:relationships":{}}}`)},
+				Manager: text("portal"), FieldsV1: metav1.NewFieldsV1(`{"f:spec":{"f:relationships":{}}}`),
 			}},
 		},
 		Spec: v1alpha1.CustomerConsentSpec{
