@@ -81,7 +81,7 @@ func isNotPassedOver(t *testing.T, end func()) {
 }
 
 // noon is when everything in these tests is typed.
-var noon = time.Date(2027, 3, 1, 12, 0, 0, 0, time.UTC)
+var noon = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
 // terminal is where somebody types.
 type terminal struct{ kubeconfig string }
@@ -122,11 +122,11 @@ const mail = " --brand acme --purpose Marketing --channel Email"
 
 func answersAreSetShownAndWithdrawn(t *testing.T, s store) {
 	service := as(t, "service", "system:masters")
-	set := service.must(t, "set c-1 --new --status ConsentGiven --captured 2027-02-01T09:00:00Z --confirmed 2027-02-01T09:05:00Z"+
-		" --source Phone --notice 7 --topics Garden,Savings --until 2028-02-01T00:00:00Z --artifact scan:1"+mail)
+	set := service.must(t, "set c-1 --new --status ConsentGiven --captured 2026-02-01T09:00:00Z --confirmed 2026-02-01T09:05:00Z"+
+		" --source Phone --notice 7 --topics Garden,Savings --until 2027-02-01T00:00:00Z --artifact scan:1"+mail)
 	want := s.name + `c-1 set
 BRAND   PURPOSE     CHANNEL   TOPICS           STATUS         CAPTURED               NOW     UNTIL
-acme    Marketing   Email     Garden,Savings   ConsentGiven   2027-02-01T09:00:00Z   Given   2028-02-01T00:00:00Z
+acme    Marketing   Email     Garden,Savings   ConsentGiven   2026-02-01T09:00:00Z   Given   2027-02-01T00:00:00Z
 `
 	if diff := cmp.Diff(want, set); diff != "" {
 		t.Errorf("set (-want +got):\n%s", diff)
@@ -160,9 +160,9 @@ Given:     Given
 Revision:  ` + c.ResourceVersion + `
 
 BRAND    PURPOSE     CHANNEL   TOPICS   STATUS             CAPTURED               NOW         UNTIL
-acme     Marketing   Email     <all>    ConsentWithdrawn   2027-03-01T12:00:00Z   Withdrawn   <none>
-acme     Marketing   Post      <all>    ConsentGiven       2027-03-01T12:00:00Z   Given       <none>
-globex   Marketing   Phone     <all>    ConsentRefused     2027-03-01T12:00:00Z   Refused     <none>
+acme     Marketing   Email     <all>    ConsentWithdrawn   2026-03-01T12:00:00Z   Withdrawn   <none>
+acme     Marketing   Post      <all>    ConsentGiven       2026-03-01T12:00:00Z   Given       <none>
+globex   Marketing   Phone     <all>    ConsentRefused     2026-03-01T12:00:00Z   Refused     <none>
 `
 	if diff := cmp.Diff(want, shown); diff != "" {
 		t.Errorf("get (-want +got):\n%s", diff)
@@ -197,7 +197,7 @@ func aCustomerOptsOutWithoutTheRightToRead(t *testing.T, s store) {
 
 func theAnswerIsNo(t *testing.T, s store) {
 	service := as(t, "service", "system:masters")
-	service.must(t, "set c-3 --new --status ConsentWithdrawn --captured 2027-02-01T09:00:00Z"+mail)
+	service.must(t, "set c-3 --new --status ConsentWithdrawn --captured 2026-02-01T09:00:00Z"+mail)
 	before := s.stored(t, "c-3").ResourceVersion
 	tests := map[string]struct {
 		line string
@@ -209,13 +209,13 @@ func theAnswerIsNo(t *testing.T, s store) {
 		"NewTwice":              {"set c-3 --new --status ConsentGiven" + mail, "already exists", cli.ExitNo},
 		"NothingToWithdraw":     {"withdraw c-3 --brand acme --purpose Marketing --channel SMS", "nothing to withdraw", cli.ExitNo},
 		"MisspeltBrand":         {"withdraw c-3 --brand amce --purpose Marketing", "nothing to withdraw", cli.ExitNo},
-		"AnOldYesAfterANo":      {"set c-3 --status ConsentGiven --captured 2027-01-01T09:00:00Z" + mail, "only a new answer", cli.ExitNo},
+		"AnOldYesAfterANo":      {"set c-3 --status ConsentGiven --captured 2026-01-01T09:00:00Z" + mail, "only a new answer", cli.ExitNo},
 		"StatusOfNoList":        {"set c-3 --status Yes" + mail, "write one of ConsentGiven", cli.ExitUsage},
 		"NoBrand":               {"withdraw c-3", "brand", cli.ExitUsage},
 		"AllAndABrand":          {"withdraw c-3 --all --brand acme", "all", cli.ExitUsage},
 		"BrandWithoutPurpose":   {"withdraw c-3 --brand acme", "purpose", cli.ExitUsage},
 		"NoCustomer":            {"get", "name one customer", cli.ExitUsage},
-		"DayForAnInstant":       {"set c-3 --status ConsentGiven --captured 2027-01-01" + mail, "write an instant like", cli.ExitUsage},
+		"DayForAnInstant":       {"set c-3 --status ConsentGiven --captured 2026-01-01" + mail, "write an instant like", cli.ExitUsage},
 		"DryRunOfTheClient":     {"withdraw c-3 --all --dry-run=client", "only the server knows", cli.ExitUsage},
 		"NoCluster":             {"get c-3 --server=https://127.0.0.1:1", "refused", cli.ExitCluster},
 		"DryRunWritesNothing":   {"withdraw c-3 --all --dry-run=server", "", 0},
