@@ -2,6 +2,7 @@ package contacts_test
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -93,6 +94,28 @@ func TestProgress(t *testing.T) {
 	}
 	if diff := cmp.Diff(contacts.Progress{}, p.Progress(contacts.Run{UID: "u", Job: "j-9"}), cmpopts.IgnoreUnexported(contacts.Progress{})); diff != "" {
 		t.Errorf("a run that nothing is known of:\n%s", diff)
+	}
+}
+
+// A campaign's status counts people: one who is refused time and again, for
+// reasons that change, is one.
+func TestWhoIsRefusedAgainIsOnePerson(t *testing.T) {
+	run := contacts.Run{UID: "u", Job: "j-1"}
+	var records []contacts.Record
+	for i, codes := range [][]string{{"OptedOut", "QuietHours"}, {"OptedOut"}, {"FrequencyCapping", "OptedOut"}} {
+		for n := range 130 { // more than a word has bits
+			records = append(records, sent(fmt.Sprint("c-", n), time.Duration(9-i)*time.Minute, of("u", 1, "j-1"), func(r *contacts.Record) {
+				r.Event, r.Reasons = contacts.Refused, codes
+			}))
+		}
+	}
+	records = append(records, sent("c-7", time.Minute, under(contacts.Refused, contacts.StateVoided), func(r *contacts.Record) {
+		r.Reasons = []string{"OptedOut"}
+	}))
+	p := projection(t, records...)
+	got := p.Progress(run)
+	if diff := cmp.Diff([]contacts.Refusal{{"FrequencyCapping", 130}, {"OptedOut", 130}, {"QuietHours", 130}}, got.Refused()); diff != "" {
+		t.Errorf("refused (-want +got):\n%s", diff)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -18,7 +19,23 @@ type Progress struct {
 	Sent, Failed, Bounced int64
 
 	refused map[string]int64
+	who     map[string]members // of refused, by code
 	minutes [paceOver]minute
+}
+
+// members are customers, a bit for each by their number among all who were ever
+// refused: a run may refuse most of them.
+type members []uint64
+
+// add says whether the customer is new.
+func (m *members) add(n uint32) bool {
+	at, bit := int(n/64), uint64(1)<<(n%64)
+	if at >= len(*m) {
+		*m = append(*m, make(members, at+1-len(*m))...)
+	}
+	was := (*m)[at]
+	(*m)[at] |= bit
+	return was&bit == 0
 }
 
 type minute struct{ at, redeemed int64 }
@@ -32,13 +49,15 @@ const (
 	otherCode = "Other"
 )
 
-// Refusal counts the refusals that a code led to.
+// Refusal counts the customers who were refused for a code, however often: the
+// reasons of a refusal may change while one of them stays.
 type Refusal struct {
 	Code      string
 	Customers int64
 }
 
-func (g *Progress) add(r *Record) {
+// add takes a record of the run; refused numbers who was.
+func (g *Progress) add(r *Record, refused func(principal string) uint32) {
 	switch r.Event {
 	case Drawn:
 		g.Drawn++
@@ -60,7 +79,7 @@ func (g *Progress) add(r *Record) {
 		if r.Permit != "" {
 			g.Outstanding--
 		}
-		g.refuse(r.Reasons)
+		g.refuse(refused(r.Principal), r.Reasons)
 	case Sent:
 		g.Sent++
 	case Failed:
@@ -70,15 +89,19 @@ func (g *Progress) add(r *Record) {
 	}
 }
 
-func (g *Progress) refuse(codes []string) {
+func (g *Progress) refuse(customer uint32, codes []string) {
 	if g.refused == nil {
-		g.refused = map[string]int64{}
+		g.refused, g.who = map[string]int64{}, map[string]members{}
 	}
 	for _, c := range codes {
 		if _, known := g.refused[c]; !known && len(g.refused) >= maxCodes {
 			c = otherCode
 		}
-		g.refused[c]++
+		all := g.who[c]
+		if all.add(customer) {
+			g.refused[c]++
+		}
+		g.who[c] = all
 	}
 }
 
@@ -115,6 +138,16 @@ func (p *Projection) progress(run uint32) *Progress {
 	return g
 }
 
+// number of a customer who was refused.
+func (p *Projection) number(principal string) uint32 {
+	n, known := p.refused[principal]
+	if !known {
+		n = uint32(len(p.refused))
+		p.refused[strings.Clone(principal)] = n
+	}
+	return n
+}
+
 // Progress of the run; zero where nothing is known of it.
 func (p *Projection) Progress(r Run) Progress {
 	p.mu.RLock()
@@ -124,6 +157,6 @@ func (p *Projection) Progress(r Run) Progress {
 		return Progress{}
 	}
 	g := *p.done[i]
-	g.refused = maps.Clone(g.refused)
+	g.refused, g.who = maps.Clone(g.refused), nil // which only whoever adds needs
 	return g
 }

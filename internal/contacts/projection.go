@@ -38,6 +38,7 @@ type Projection struct {
 
 	restorations
 	done    map[uint32]*Progress // by run
+	refused map[string]uint32    // a number for whomever a run refused
 	changes feed.Log
 	moved   chan struct{} // closed and replaced when ledger or applied changes
 }
@@ -84,6 +85,7 @@ func (p *Projection) clear() {
 	p.ledger, p.applied, p.entries, p.newest = "", 0, 0, 0
 	p.people = map[string][]entry{}
 	p.shapes, p.runs, p.done = newTable[shape](), newTable[Run](), map[uint32]*Progress{}
+	p.refused = map[string]uint32{}
 	p.restorations = restorations{open: map[string]restoration{}}
 }
 
@@ -156,7 +158,7 @@ func (p *Projection) add(r *Record) {
 	p.decidedOn(r.ConsentRevision)
 	run := p.runs.index(r.Campaign.Run())
 	if r.Campaign.Job != "" {
-		p.progress(run).add(r)
+		p.progress(run).add(r, p.number)
 	}
 	switch r.Event {
 	case Held, Failed, SoftBounce, Converted, Replied:
