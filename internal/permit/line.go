@@ -15,7 +15,7 @@ type Line struct {
 	met     map[string]struct{} // those of fresh that came later
 	waiting map[string]wait
 	held    moments
-	other   moments // refused, or not meant
+	other   moments // refused, or not meant, until then
 	nHeld   int
 }
 
@@ -72,6 +72,9 @@ func (l *Line) Next(n int) []string {
 				out = append(out, id)
 			}
 		}
+		if len(*from) == 0 {
+			*from = nil // which else would keep room for everybody
+		}
 	}
 	return out
 }
@@ -80,9 +83,13 @@ func (l *Line) Next(n int) []string {
 // somebody who did not want so many.
 func (l *Line) Return(id string) { l.ahead = append(l.ahead, id) }
 
-// Wait lets a customer wait until an instant; zero: until something changes.
+// Wait lets a customer wait until an instant; zero: until something changes. Of
+// who is not held, nothing is kept then: those not meant may be nearly all.
 func (l *Line) Wait(id string, held bool, until time.Time) {
 	l.leave(id)
+	if !held && until.IsZero() {
+		return
+	}
 	w := wait{held: held}
 	if !until.IsZero() {
 		w.at = until.UnixNano()

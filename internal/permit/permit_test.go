@@ -1,6 +1,8 @@
 package permit_test
 
 import (
+	"fmt"
+	"runtime"
 	"slices"
 	"testing"
 	"time"
@@ -236,4 +238,55 @@ func TestTheLine(t *testing.T) {
 	if l.Held() != 1 || !l.Moment().Equal(noon.Add(2*time.Hour)) {
 		t.Errorf("held %d until %s", l.Held(), l.Moment())
 	}
+}
+
+// passedBy is the line after everybody was asked about, and nobody meant.
+func passedBy(ids []string) *permit.Line {
+	l := permit.NewLine(slices.Clone(ids))
+	for !l.Asked() {
+		for _, id := range l.Next(256) {
+			l.Wait(id, false, time.Time{})
+		}
+	}
+	return l
+}
+
+func customers(n int) []string {
+	out := make([]string, n)
+	for i := range out {
+		out[i] = fmt.Sprintf("c-%06d", i)
+	}
+	return out
+}
+
+// heapPerRun is what a run keeps of customers whom it passed by.
+func heapPerRun(ids []string) uint64 {
+	const runs = 8
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	lines := make([]*permit.Line, runs)
+	for i := range lines {
+		lines[i] = passedBy(ids)
+	}
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	runtime.KeepAlive(lines)
+	return (max(after.HeapAlloc, before.HeapAlloc) - before.HeapAlloc) / runs
+}
+
+// Many runs go on over the same customers, of whom each means few.
+func TestARunKeepsNothingOfWhoIsNotMeant(t *testing.T) {
+	if got := heapPerRun(customers(20_000)); got > 64<<10 {
+		t.Errorf("a run keeps %d bytes of 20,000 customers whom it passed by", got)
+	}
+}
+
+func BenchmarkHeapOfARun(b *testing.B) {
+	ids := customers(100_000)
+	var last uint64
+	for b.Loop() {
+		last = heapPerRun(ids)
+	}
+	b.ReportMetric(float64(last), "heap-B/run")
 }
