@@ -53,14 +53,14 @@ func (d *Desk) Draw(ctx context.Context, h Holder, max int, wait time.Duration, 
 	defer over.Stop()
 	look := time.NewTicker(lookEvery)
 	defer look.Stop()
-	last := wait <= 0
+	last, lull := wait <= 0, lookEvery
 	for {
-		news := d.news(h.Run()) // from before the look: what comes meanwhile is not missed
-		out, err := d.drawOnce(ctx, h, max)
+		news, had := d.news(h.Run()), d.outstanding(h.Run()) // from before the look: what comes meanwhile is not missed
+		out, refused, err := d.drawOnce(ctx, h, max)
 		if err != nil || len(out.Permits) > 0 || out.Exhausted || last {
 			return out, err
 		}
-		proven := time.Now()
+		proven, pause := time.Now(), d.pause(out, lull)
 		for again := false; !again; {
 			select {
 			case <-ctx.Done():
@@ -73,9 +73,34 @@ func (d *Desk) Draw(ctx context.Context, h Holder, max int, wait time.Duration, 
 				news = d.news(h.Run())
 			case <-look.C:
 			}
-			again = time.Since(proven) > proveEvery || d.stirs(ctx, h.Run())
+			if refused {
+				again = time.Since(proven) >= pause || d.resumed(h.Run(), &had)
+			} else {
+				again = time.Since(proven) > proveEvery || d.stirs(ctx, h.Run())
+			}
+		}
+		if lull = min(2*lull, proveEvery); !refused {
+			lull = lookEvery
 		}
 	}
+}
+
+// pause is how long to leave a run alone that is refused as a whole: only a proof
+// shows whether it still is, and each costs the cluster a write.
+func (d *Desk) pause(out *Drawn, lull time.Duration) time.Duration {
+	if out.Next != nil {
+		if left := out.Next.Sub(d.clock()); left > 0 {
+			return min(lull, left)
+		}
+	}
+	return lull
+}
+
+// resumed says whether another pod of a run that was refused had a permit since.
+func (d *Desk) resumed(run contacts.Run, had *int) bool {
+	before := *had
+	*had = d.outstanding(run)
+	return *had > before
 }
 
 // stirs says whether somebody is to be asked about, or nobody is left: another
@@ -104,19 +129,26 @@ func (d *Desk) exhausted(q *queue, run contacts.Run) bool {
 	return q.line.Asked() && q.line.Held() == 0 && d.outstanding(run) == 0
 }
 
-// drawOnce draws for those who are to be asked about now.
-func (d *Desk) drawOnce(ctx context.Context, h Holder, most int) (*Drawn, error) {
+// drawOnce draws for those who are to be asked about now; refused says that
+// nobody was, for the campaign may contact nobody at all.
+func (d *Desk) drawOnce(ctx context.Context, h Holder, most int) (out *Drawn, refused bool, err error) {
 	c, err := d.world.Current(ctx, h)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	if r := c.Refusal; r != nil {
 		out := &Drawn{Permits: []DrawnPermit{}} // nobody now, and perhaps later: the operator stops what should not wait
 		if !r.Until.IsZero() {
 			out.Next = &r.Until
 		}
-		return out, nil
+		return out, true, nil
 	}
+	out, err = d.drawFor(ctx, c, h, most)
+	return out, false, err
+}
+
+// drawFor draws for a campaign that may contact somebody.
+func (d *Desk) drawFor(ctx context.Context, c *Case, h Holder, most int) (*Drawn, error) {
 	q := d.queue(c.Campaign.Run())
 	done, err := q.take(ctx)
 	if err != nil {
