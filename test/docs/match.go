@@ -11,9 +11,9 @@ var moving = []struct {
 	as   string
 }{
 	{regexp.MustCompile(`\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z`), "<instant>"},
-	{regexp.MustCompile(`\b(\d+[dhms]){1,2}\b`), "<age>"},
 	{regexp.MustCompile(`sha256:[0-9a-f]+`), "<digest>"},
-	{regexp.MustCompile(`\b[0-9a-f]{8,}\b`), "<hash>"},
+	{regexp.MustCompile(`\b[0-9a-f]{8,}\b`), "<hash>"}, // 1132777d is no age
+	{regexp.MustCompile(`\b(\d+[dhms]){1,2}\b`), "<age>"},
 	{regexp.MustCompile(`\s+`), " "},
 }
 

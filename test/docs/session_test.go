@@ -66,6 +66,7 @@ func TestAnOutputIsTheOneThatAPageShows(t *testing.T) {
 		"wider columns":          {"NAME  AGE", "NAME      AGE", true},
 		"an older age":           {"x 5s y", "x 2m10s y", true},
 		"another hash":           {"news-12ab34cd", "news-00000000", true},
+		"a hash like an age":     {"news-12ab34cd", "news-1132777d", true},
 		"another instant":        {"at 2026-01-01T00:00:00Z", "at 2027-02-03T04:05:06Z", true},
 		"any text in a line":     {"Error: ... refused", "Error: whatever, refused", true},
 		"no text in a line":      {"Error: ... refused", "Error: whatever", false},
