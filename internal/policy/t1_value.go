@@ -88,14 +88,15 @@ type size struct {
 type trail struct {
 	up    *trail
 	step  expr.Step
-	depth int // of loops
+	key   string // of its condition
+	depth int    // of loops
 }
 
 func (t *trail) If(b expr.Bool) *trail {
 	if b == expr.Lit(true) {
 		return t
 	}
-	return &trail{up: t, step: expr.Step{If: b}, depth: t.depth}
+	return &trail{up: t, step: expr.Step{If: b}, key: b.Key(), depth: t.depth}
 }
 
 func (t *trail) loop(array int) (*trail, expr.Loop) {
@@ -110,7 +111,7 @@ func (t *trail) loop(array int) (*trail, expr.Loop) {
 func (t *trail) denies(b expr.Bool) bool {
 	opposite := expr.Not(b).Key()
 	for ; t != nil; t = t.up {
-		if t.step.If != nil && t.step.If.Key() == opposite {
+		if t.key == opposite {
 			return true
 		}
 	}
