@@ -81,13 +81,13 @@ func (t *test) pass(c *chunk, dicts []*expr.Dict, row int) bool {
 
 // keep takes out of a set of rows who is not in the audience at an instant, and
 // says when that can change by itself.
-func (c *chosen) keep(of *chunk, dicts []*expr.Dict, rows expr.Bits, at time.Time) (staleAt int64) {
+func (c *chosen) keep(of *chunk, dicts []*expr.Dict, rows *some, at time.Time) (staleAt int64) {
 	staleAt = decision.Never
 	for row := range rows.All {
 		in, stale := c.one(of, dicts, row, at)
 		staleAt = sooner(staleAt, stale)
 		if !in {
-			rows[row>>6] &^= 1 << (row & 63)
+			rows.unset(row)
 		}
 	}
 	return staleAt

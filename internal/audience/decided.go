@@ -31,27 +31,34 @@ type look struct {
 	a      *Asked
 	was    *Snapshot
 	chunks []int
-	rows   map[int]expr.Bits // by chunk: who is asked about
-	mu     sync.Mutex        // of the sum
+	rows   []some      // of chunks: who is asked about
+	sets   []expr.Bits // the same
+	mu     sync.Mutex  // of the sum
 }
 
 // look finds whom to ask about: those who are new or changed, and of a chunk
 // where an answer is stale, everybody.
 func (e *Evaluation) look(a *Asked, was *Snapshot, anew bool) *look {
-	l := &look{e: e, a: a, was: was, rows: map[int]expr.Bits{}}
+	l := &look{e: e, a: a, was: was}
 	s := e.snapshot
 	for len(e.chunks) < len(s.chunks) {
 		e.chunks = append(e.chunks, decided{staleAt: decision.Never})
 	}
-	for i := range e.chunks {
+	now := a.Now.UnixNano()
+	stale := e.first != decision.Never && now >= e.first
+	moved, all := s.moved(was)
+	if all || anew || stale {
+		moved = everyOne(len(s.chunks))
+	}
+	for _, i := range moved {
 		l.bury(i)
 	}
 	if anew {
 		e.forget()
 	}
-	for i := range e.chunks {
+	for _, i := range moved {
 		d := &e.chunks[i]
-		all := d.staleAt != decision.Never && a.Now.UnixNano() >= d.staleAt
+		all := d.staleAt != decision.Never && now >= d.staleAt
 		if d.serial != s.chunks[i].serial || !unchanged(d.live, s.live[i]) || all {
 			l.choose(i, all)
 		}
@@ -59,12 +66,20 @@ func (e *Evaluation) look(a *Asked, was *Snapshot, anew bool) *look {
 	return l
 }
 
+func everyOne(n int) []int {
+	out := make([]int, n)
+	for i := range out {
+		out[i] = i
+	}
+	return out
+}
+
 // forget drops the answers.
 func (e *Evaluation) forget() {
 	for i := range e.chunks {
 		e.chunks[i] = decided{staleAt: decision.Never}
 	}
-	e.sum, e.apart = decision.Tally{}, contacted{gone: e.apart.gone}
+	e.sum, e.apart, e.first = decision.Tally{}, contacted{gone: e.apart.gone}, decision.Never
 }
 
 func unchanged(a, b expr.Bits) bool {
@@ -78,25 +93,22 @@ func (l *look) bury(i int) {
 	if same && unchanged(d.live, live) || d.in == nil {
 		return
 	}
-	dead := slices.Clone(d.live)
-	if same {
-		dead.Drop(live[:len(dead)])
-	}
-	if l.a.Runs != "" {
-		l.forget(i, dead)
-	}
 	if !same {
-		l.e.reset(d)
-		return
+		live = nil
 	}
-	if overlap(dead, d.in) {
-		l.e.clear(d, dead)
-		l.e.count(d)
+	dead := among(d.live, live)
+	if l.a.Runs != "" {
+		l.forget(i, &dead)
+	}
+	if same {
+		l.e.clear(d, &dead)
+	} else {
+		l.e.reset(d)
 	}
 }
 
 // forget takes out whom a run contacts, and remembers who is gone meanwhile.
-func (l *look) forget(i int, dead expr.Bits) {
+func (l *look) forget(i int, dead *some) {
 	for row := range dead.All {
 		name := l.was.Name(i, row)
 		was, ok := l.e.apart.people[name]
@@ -109,13 +121,12 @@ func (l *look) forget(i int, dead expr.Bits) {
 }
 
 // clear takes rows out.
-func (e *Evaluation) clear(d *decided, rows expr.Bits) {
-	for _, b := range []expr.Bits{d.in, d.denied, d.held, d.others} {
-		b.Drop(rows[:min(len(rows), len(b))])
-	}
+func (e *Evaluation) clear(d *decided, rows *some) {
+	e.count(d, counts(rows.drop(d.in), rows.drop(d.denied), rows.drop(d.held), rows.drop(d.others)), -1)
 	for i := range d.who {
-		if w := &d.who[i]; overlap(rows, w.rows) {
-			e.release(w, rows)
+		w := &d.who[i]
+		if n := rows.drop(w.rows); n > 0 {
+			e.release(w, n, rows)
 		}
 	}
 }
@@ -132,28 +143,24 @@ func overlap(a, b expr.Bits) bool {
 // choose sets who of a chunk is asked about.
 func (l *look) choose(i int, all bool) {
 	d, c, live := &l.e.chunks[i], l.e.snapshot.chunks[i], l.e.snapshot.live[i]
-	rows := slices.Clone(live)
 	if all {
 		l.e.reset(d)
-	} else {
-		rows.Drop(d.live)
 	}
+	rows := among(live, d.live)
 	d.serial, d.live = c.serial, live
 	d.grow(len(live))
 	if l.a.Runs != "" {
 		for row := range rows.All {
 			if name := l.e.snapshot.Name(i, row); l.a.hides(name) {
-				rows[row>>6] &^= 1 << (row & 63)
+				rows.unset(row)
 				l.e.apart.add(located{name, i, row})
 			}
 		}
 	}
-	staleAt := l.e.chosen.keep(c, l.e.snapshot.dicts, rows, l.a.Now)
-	d.staleAt = sooner(d.staleAt, staleAt)
-	d.in.Join(rows)
-	if !empty(rows) {
-		l.chunks = append(l.chunks, i)
-		l.rows[i] = rows
+	l.e.wake(d, l.e.chosen.keep(c, l.e.snapshot.dicts, &rows, l.a.Now))
+	if !rows.empty() {
+		rows.of(d.in).Join(rows.words)
+		l.chunks, l.rows, l.sets = append(l.chunks, i), append(l.rows, rows), append(l.sets, rows.set(len(live)))
 	}
 }
 
@@ -185,7 +192,7 @@ func (l *look) ask(ctx context.Context) error {
 	}
 	return decision.SweeperOf(l.a.Judge).Sweep(ctx, decision.Sweep{
 		Now: l.a.Now, Campaigns: []decision.Campaign{l.a.Campaign}, Source: l.e.snapshot, Chunks: l.chunks,
-		Rows: func(_, chunk int) expr.Bits { return l.rows[chunk] },
+		Rows: func(_, chunk int) expr.Bits { return l.sets[l.of(chunk)] },
 		Answer: func(_, chunk int, b *decision.Bulk) error {
 			l.answer(chunk, b)
 			return nil
@@ -193,31 +200,42 @@ func (l *look) ask(ctx context.Context) error {
 	})
 }
 
+// of is which of the chunks that are asked about it is.
+func (l *look) of(chunk int) int {
+	at, _ := slices.BinarySearch(l.chunks, chunk)
+	return at
+}
+
 // answer takes in what was answered for the rows of a chunk.
 func (l *look) answer(chunk int, b *decision.Bulk) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	d := &l.e.chunks[chunk]
-	denied, held := b.Verdicts()
-	join(d.denied, denied)
-	join(d.held, held)
+	d, rows := &l.e.chunks[chunk], &l.rows[l.of(chunk)]
+	var denied, held, others int64
 	for i := range b.Reasons {
 		r := &b.Reasons[i]
 		w := d.having(&r.Reason)
-		join(w.rows, r.Who)
-		w.until(r)
-		if r.Mode != v1alpha1.ModeAudit && r.Verdict != v1alpha1.VerdictHold && r.Code != v1alpha1.CodeHeldOut {
-			join(d.others, r.Who)
+		n := rows.join(w.rows, r.Who)
+		w.until(rows, r)
+		w.n += n
+		w.counted(&l.e.sum).Add(n, w.end)
+		switch {
+		case r.Mode == v1alpha1.ModeAudit:
+		case r.Verdict == v1alpha1.VerdictHold:
+			held += rows.join(d.held, r.Who)
+		default:
+			denied += rows.join(d.denied, r.Who)
+			if r.Code != v1alpha1.CodeHeldOut {
+				others += rows.join(d.others, r.Who)
+			}
 		}
 	}
-	for row := range l.rows[chunk].All {
-		d.staleAt = sooner(d.staleAt, b.StaleAt[row])
+	held -= rows.without(d.held, d.denied)
+	l.e.count(d, counts(int64(rows.words.Count()), denied, held, others), 1)
+	for row := range rows.All {
+		l.e.wake(d, b.StaleAt[row])
 	}
-	l.e.count(d)
 }
-
-// join is for sets of the same rows, one of which has room for more.
-func join(b, other expr.Bits) { b.Join(other[:min(len(b), len(other))]) }
 
 // having is who has a reason, as people count them.
 func (d *decided) having(r *decision.Reason) *having {
@@ -235,31 +253,40 @@ func (d *decided) having(r *decision.Reason) *having {
 	return &d.who[len(d.who)-1]
 }
 
-// count brings the sum up to what a chunk says now.
-func (e *Evaluation) count(d *decided) {
-	e.sum.Many(d.counts, -1)
-	denied, others := int64(d.denied.Count()), int64(d.others.Count())
-	d.counts = v1alpha1.Counts{Targeted: int64(d.in.Count()), Held: int64(d.held.Count()), Denied: others, HeldOut: denied - others}
-	d.counts.Allowed = d.counts.Targeted - d.counts.Held - denied
-	e.sum.Many(d.counts, 1)
-	for i := range d.who {
-		w := &d.who[i]
-		n := int64(w.rows.Count())
-		if n != w.n {
-			e.sum.Reason(&w.reason, n-w.n, w.end)
-			w.n = n
-		}
+// counted is what a sum knows of the reason.
+func (w *having) counted(in *decision.Tally) *decision.ReasonSum {
+	if w.sum == nil {
+		w.sum = in.Of(&w.reason)
 	}
+	return w.sum
+}
+
+// counts are the numbers of people of whom some are denied, others of these for
+// more than the campaign's holdout, and some are held.
+func counts(all, denied, held, others int64) v1alpha1.Counts {
+	return v1alpha1.Counts{Targeted: all, Allowed: all - denied - held, Held: held, Denied: others, HeldOut: denied - others}
+}
+
+// count adds people of a chunk to the sum, or takes them out.
+func (e *Evaluation) count(d *decided, people v1alpha1.Counts, sign int64) {
+	d.counts = decision.Plus(d.counts, people, sign)
+	e.sum.Many(people, sign)
+}
+
+// wake says that something of a chunk can change at an instant.
+func (e *Evaluation) wake(d *decided, at int64) {
+	d.staleAt, e.first = sooner(d.staleAt, at), sooner(e.first, at)
 }
 
 // reset takes a chunk out of the sum. Until when reasons hold for others is then
-// to be found out anew.
+// to be found out anew, and when the first answer is stale.
 func (e *Evaluation) reset(d *decided) {
 	e.sum.Many(d.counts, -1)
 	for i := range d.who {
 		w := &d.who[i]
-		e.sum.Reason(&w.reason, -w.n, decision.Ending{})
+		w.counted(&e.sum).Add(-w.n, decision.Ending{})
 		e.recount = e.recount || w.reason.Verdict == v1alpha1.VerdictHold
 	}
+	e.later = e.later || d.staleAt != decision.Never
 	*d = decided{staleAt: decision.Never}
 }

@@ -19,10 +19,11 @@ type having struct {
 	end    decision.Ending
 	last   expr.Bits // those of rows that have the end; nil: nobody is held
 	n      int64     // that are in the sum
+	sum    *decision.ReasonSum
 }
 
 // until takes in until when some are held.
-func (w *having) until(r *decision.BulkReason) {
+func (w *having) until(rows *some, r *decision.BulkReason) {
 	if w.last == nil {
 		w.end.Open = true
 		return
@@ -35,24 +36,24 @@ func (w *having) until(r *decision.BulkReason) {
 	case end.Before(w.end):
 		return
 	}
-	join(w.last, r.Last)
+	rows.join(w.last, r.Last)
 }
 
-// release takes out rows. Only when the sum's end may have been theirs alone it
-// has to be found out anew.
-func (e *Evaluation) release(w *having, rows expr.Bits) {
-	w.rows.Drop(rows[:min(len(rows), len(w.rows))])
-	if w.last == nil {
-		return
+// release takes out so many customers, whose rows are among those. Only when the
+// sum's end may have been theirs alone it has to be found out anew.
+func (e *Evaluation) release(w *having, n int64, rows *some) {
+	sum, end := w.counted(&e.sum), w.end
+	w.n -= n
+	if w.last != nil {
+		rows.drop(w.last)
+		if empty(w.last) {
+			e.recount = e.recount || sum.Ends(end)
+			if w.n == 0 {
+				w.end = decision.Ending{}
+			}
+		}
 	}
-	w.last.Drop(rows[:min(len(rows), len(w.last))])
-	if !empty(w.last) {
-		return
-	}
-	e.recount = e.recount || e.sum.Ends(&w.reason, w.end)
-	if empty(w.rows) {
-		w.end = decision.Ending{}
-	}
+	sum.Add(-n, end)
 }
 
 // ends finds out until when reasons hold where the last to be held is gone:
@@ -93,7 +94,7 @@ func (e *Evaluation) unsure() (chunk int, who *having) {
 		for j := range e.chunks[i].who {
 			w := &e.chunks[i].who[j]
 			switch {
-			case w.last == nil || w.n == 0 || !e.sum.Ends(&w.reason, w.end):
+			case w.last == nil || w.n == 0 || !w.counted(&e.sum).Ends(w.end):
 			case empty(w.last):
 				maybe = append(maybe, open{i, w})
 			default:
@@ -111,18 +112,19 @@ func (e *Evaluation) unsure() (chunk int, who *having) {
 
 // askEnd asks again about those of a chunk who are held for a reason.
 func (l *look) askEnd(ctx context.Context, chunk int, w *having) error {
+	rows := some{words: w.rows}
 	return decision.SweeperOf(l.a.Judge).Sweep(ctx, decision.Sweep{
 		Now: l.a.Now, Campaigns: []decision.Campaign{l.a.Campaign}, Source: l.e.snapshot, Chunks: []int{chunk},
 		Rows: func(int, int) expr.Bits { return w.rows },
 		Answer: func(_, _ int, b *decision.Bulk) error {
 			for i := range b.Reasons {
 				if r := &b.Reasons[i]; decision.SameReason(&r.Reason, &w.reason) {
-					w.until(r)
+					w.until(&rows, r)
 				}
 			}
 			d := &l.e.chunks[chunk]
 			for row := range w.rows.All {
-				d.staleAt = sooner(d.staleAt, b.StaleAt[row])
+				l.e.wake(d, b.StaleAt[row])
 			}
 			return nil
 		},
@@ -136,8 +138,9 @@ func (e *Evaluation) recounted() {
 		d := &e.chunks[i]
 		e.sum.Many(d.counts, 1)
 		for j := range d.who {
-			if w := &d.who[j]; w.n > 0 {
-				e.sum.Reason(&w.reason, w.n, w.end)
+			w := &d.who[j]
+			if w.sum = nil; w.n > 0 {
+				w.counted(&e.sum).Add(w.n, w.end)
 			}
 		}
 	}

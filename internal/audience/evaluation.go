@@ -47,9 +47,11 @@ type Evaluation struct {
 	chosen    *chosen
 	sum       decision.Tally // of chunks
 	recount   bool           // sum does not know the ends of reasons
-	told      uint64         // of news that were looked at
-	doubted   uint64         // what the judge had found wrong, see decision.Sweeper
-	since     time.Time      // see Since
+	first     int64          // when the first answer of chunks is stale; later: or later
+	later     bool
+	told      uint64    // of news that were looked at
+	doubted   uint64    // what the judge had found wrong, see decision.Sweeper
+	since     time.Time // see Since
 
 	apart contacted
 }
@@ -111,7 +113,7 @@ func (e *Evaluation) refresh(ctx context.Context, a Asked, doubted uint64) (*dec
 	// Answers from a later time than now, of a clock that was put back, say
 	// nothing of now.
 	if e.key != a.Key || e.doubted != doubted || e.snapshot == nil || e.snapshot.dicts[0] != s.dicts[0] || a.Now.Before(e.at) {
-		*e = Evaluation{key: a.Key, doubted: doubted, runs: a.Runs, since: e.since, told: s.told, chosen: newChosen(a.Audience)}
+		*e = Evaluation{key: a.Key, doubted: doubted, runs: a.Runs, since: e.since, told: s.told, chosen: newChosen(a.Audience), first: decision.Never}
 	}
 	e.at = a.Now
 	e.since, e.told = decision.Sooner(e.since, s.since(e.told)), s.told
@@ -130,11 +132,13 @@ func (e *Evaluation) refresh(ctx context.Context, a Asked, doubted uint64) (*dec
 		*e = Evaluation{since: e.since}
 		return nil, err
 	}
-	first := decision.Never
-	for i := range e.chunks {
-		first = sooner(first, e.chunks[i].staleAt)
+	if e.later {
+		e.first, e.later = decision.Never, false
+		for i := range e.chunks {
+			e.first = sooner(e.first, e.chunks[i].staleAt)
+		}
 	}
-	e.sum.StaleAt = decision.Instant(first)
+	e.sum.StaleAt = decision.Instant(e.first)
 	if e.apart.empty() {
 		return &e.sum, nil
 	}

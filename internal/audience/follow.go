@@ -51,7 +51,10 @@ func (t *Table) whole(first bool) *Snapshot {
 		return nil
 	}
 	for at := range t.slots {
-		if s := &t.slots[at]; first && at != t.end && s.chunk != nil && 16*s.alive < 15*s.chunk.rows {
+		if !first {
+			break
+		}
+		if s := &t.slots[at]; at != t.end && s.chunk != nil && 16*s.alive < 15*s.chunk.rows {
 			t.leave(at)
 		}
 	}

@@ -20,6 +20,8 @@ type Snapshot struct {
 	alive  int
 	news   []news // the latest of them
 	told   uint64
+	moves  []int // the latest chunks in which others are alive than in the snapshot before
+	count  uint64
 }
 
 var (
@@ -47,6 +49,10 @@ func (t *Table) snapshot() *Snapshot {
 	}
 	for i := range t.slots {
 		of := &t.slots[i]
+		if !of.shared {
+			t.move(i)
+		}
+		of.shared = true
 		switch {
 		case of.chunk == nil:
 			s.chunks[i] = nothing
@@ -56,11 +62,32 @@ func (t *Table) snapshot() *Snapshot {
 		default:
 			s.chunks[i] = of.chunk
 		}
-		of.shared = true
 		s.live[i] = of.live[:(s.chunks[i].rows+63)/64]
 	}
+	s.moves, s.count = slices.Clip(t.moves), t.moved
 	t.latest.Store(s)
 	return s
+}
+
+// move remembers a chunk for those who follow the table from snapshot to snapshot.
+func (t *Table) move(chunk int) {
+	t.moved++
+	t.moves = append(t.moves, chunk)
+	if len(t.moves) > 2*remembered {
+		t.moves = slices.Clone(t.moves[len(t.moves)-remembered:])
+	}
+}
+
+// moved lists the chunks in which others are alive than in an earlier snapshot; all:
+// these are too many to be known.
+func (s *Snapshot) moved(since *Snapshot) (chunks []int, all bool) {
+	if since == nil || s.count-since.count > uint64(len(s.moves)) {
+		return nil, true
+	}
+	late := int(s.count - since.count)
+	chunks = slices.Clone(s.moves[len(s.moves)-late:])
+	slices.Sort(chunks)
+	return slices.Compact(chunks), false
 }
 
 // Len is how many customers there are.

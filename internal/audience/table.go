@@ -31,6 +31,8 @@ type Table struct {
 	alive  int
 	news   []news // oldest first
 	told   uint64 // how many there ever were
+	moves  []int  // chunks, see Snapshot
+	moved  uint64 // how many there ever were
 	latest atomic.Pointer[Snapshot]
 
 	changes feed.Log // whose consent has changed

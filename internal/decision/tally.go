@@ -21,7 +21,7 @@ type Tally struct {
 	// zero: never.
 	StaleAt time.Time
 
-	reasons map[reasonKey]*reasonSum
+	reasons map[reasonKey]*ReasonSum
 	torn    bool
 }
 
@@ -31,7 +31,8 @@ type reasonKey struct {
 	mode               v1alpha1.PolicyMode
 }
 
-type reasonSum struct {
+// ReasonSum is how many customers have a reason, and until when the last of them.
+type ReasonSum struct {
 	customers int64
 	until     time.Time
 	open      bool // some hold has no known end
@@ -85,16 +86,13 @@ func Sooner(a, b time.Time) time.Time {
 func (t *Tally) Add(a *Answer) {
 	t.people(a, 1)
 	t.StaleAt = Sooner(t.StaleAt, a.StaleAt)
-	if t.reasons == nil {
-		t.reasons = map[reasonKey]*reasonSum{}
-	}
 	for i := range a.Reasons {
 		r := &a.Reasons[i]
 		var n int64
 		if firstOf(a.Reasons, i) {
 			n = 1
 		}
-		t.sum(keyOf(r)).add(n, Ending{r.Until, r.Until.IsZero()})
+		t.Of(r).Add(n, Ending{r.Until, r.Until.IsZero()})
 	}
 }
 
@@ -105,7 +103,7 @@ func (t *Tally) Remove(a *Answer) {
 	for i := range a.Reasons {
 		r := &a.Reasons[i]
 		s := t.reasons[keyOf(r)]
-		if s == nil {
+		if s == nil || s.customers == 0 {
 			t.torn = t.torn || firstOf(a.Reasons, i) // never added: the sum is not to be trusted
 			continue
 		}
@@ -113,7 +111,7 @@ func (t *Tally) Remove(a *Answer) {
 			s.customers--
 		}
 		if s.customers == 0 {
-			delete(t.reasons, keyOf(r))
+			*s = ReasonSum{}
 			continue
 		}
 		if r.Verdict == v1alpha1.VerdictHold && (r.Until.IsZero() || !r.Until.Before(s.until)) {
@@ -142,56 +140,60 @@ func (e Ending) Before(other Ending) bool {
 // Many counts so many customers more, or less, of whom all that is known is what
 // follows for them.
 func (t *Tally) Many(people v1alpha1.Counts, sign int64) {
-	c := &t.Counts
+	t.Counts = Plus(t.Counts, people, sign)
+}
+
+// Plus is the sum of numbers of people, or the difference.
+func Plus(c, people v1alpha1.Counts, sign int64) v1alpha1.Counts {
 	c.Targeted += sign * people.Targeted
 	c.Allowed += sign * people.Allowed
 	c.Held += sign * people.Held
 	c.Denied += sign * people.Denied
 	c.HeldOut += sign * people.HeldOut
+	return c
 }
 
-// Reason counts so many customers more, or less, who have a reason, the last of
+// Of is what the tally says of a reason, for as long as the tally is there.
+func (t *Tally) Of(r *Reason) *ReasonSum { return t.sum(keyOf(r)) }
+
+// Ends says whether that is until when the last of those who have the reason do.
+func (s *ReasonSum) Ends(end Ending) bool {
+	return s.customers != 0 && s.open == end.Open && (s.open || s.until.Equal(end.Until))
+}
+
+// Add counts so many customers more, or less, who have the reason, the last of
 // them until end.
-func (t *Tally) Reason(r *Reason, n int64, end Ending) {
-	if t.reasons == nil {
-		t.reasons = map[reasonKey]*reasonSum{}
-	}
-	t.sum(keyOf(r)).add(n, end)
-	if t.reasons[keyOf(r)].customers == 0 {
-		delete(t.reasons, keyOf(r))
-	}
-}
-
-// Ends says whether that is until when the last of those who have a reason do.
-func (t *Tally) Ends(r *Reason, end Ending) bool {
-	s := t.reasons[keyOf(r)]
-	return s != nil && s.open == end.Open && (s.open || s.until.Equal(end.Until))
-}
-
-func (t *Tally) sum(k reasonKey) *reasonSum {
-	s := t.reasons[k]
-	if s == nil {
-		s = &reasonSum{}
-		t.reasons[k] = s
-	}
-	return s
-}
-
-func (s *reasonSum) add(n int64, end Ending) {
+func (s *ReasonSum) Add(n int64, end Ending) {
 	s.customers += n
+	if s.customers == 0 {
+		*s = ReasonSum{}
+		return
+	}
 	s.open = s.open || end.Open
 	if end.Until.After(s.until) {
 		s.until = end.Until
 	}
 }
 
+func (t *Tally) sum(k reasonKey) *ReasonSum {
+	s := t.reasons[k]
+	if s == nil {
+		if t.reasons == nil {
+			t.reasons = map[reasonKey]*ReasonSum{}
+		}
+		s = &ReasonSum{}
+		t.reasons[k] = s
+	}
+	return s
+}
+
 // With is the sum of two.
 func (t *Tally) With(other *Tally) *Tally {
-	out := &Tally{Counts: t.Counts, StaleAt: Sooner(t.StaleAt, other.StaleAt), reasons: map[reasonKey]*reasonSum{}}
+	out := &Tally{Counts: t.Counts, StaleAt: Sooner(t.StaleAt, other.StaleAt), reasons: map[reasonKey]*ReasonSum{}}
 	out.Many(other.Counts, 1)
 	for _, of := range []*Tally{t, other} {
 		for k, s := range of.reasons {
-			out.sum(k).add(s.customers, Ending{s.until, s.open})
+			out.sum(k).Add(s.customers, Ending{s.until, s.open})
 		}
 	}
 	return out
@@ -207,8 +209,8 @@ func (t *Tally) Torn() bool { return t.torn }
 // withdrawn says whether somebody said no; it looks at all reasons, not only at
 // those that a decision names.
 func (t *Tally) withdrawn() bool {
-	for k := range t.reasons {
-		if k.mode != v1alpha1.ModeAudit && slices.Contains(noes, k.code) {
+	for k, s := range t.reasons {
+		if s.customers != 0 && k.mode != v1alpha1.ModeAudit && slices.Contains(noes, k.code) {
 			return true
 		}
 	}
@@ -240,6 +242,9 @@ func keyOf(r *Reason) reasonKey {
 func (t *Tally) Reasons() []v1alpha1.ReasonCount {
 	out := make([]v1alpha1.ReasonCount, 0, len(t.reasons))
 	for k, s := range t.reasons {
+		if s.customers == 0 {
+			continue // nobody has it any more
+		}
 		rc := v1alpha1.ReasonCount{
 			Code: k.code, Verdict: k.verdict, Policy: k.policy, Rule: k.rule, Mode: k.mode, Customers: s.customers,
 		}
