@@ -28,80 +28,106 @@ func mixed(ids []uint32) int64 {
 	return n % 3
 }
 
-// longQuestions are what kernels have a way of their own for, where there are rows
-// and elements enough.
-func longQuestions() map[string]question {
-	loop, other := Step{Loop: Loop{Var: 1}}, Step{Loop: Loop{Var: 1, Array: 1}}
-	number, byte1, byte2 := Col{Var: 1, Column: 2}, Ref{Column: 1}, Ref{Var: 1, Column: 2}
-	few := &Test{Table: tells("few", func(ids []uint32) int64 { return int64(ids[0]) / 300 }, Ref{})}
-	some := &Cmp{Op: GE, L: number, R: Const(0)}
-	both := func(of ...Bool) Bool { return &AndOf{Terms: of, key: keys("and", of)} }
-	if1 := func(b Bool) Step { return Step{If: b} }
-	count := func(of ...Step) *Count { return &Count{Items: []Item{{Steps: of, Value: Const(1)}}} }
-	last := func(place Num, of ...Step) *Last {
-		return &Last{Items: []Item{{Steps: of, Value: number}}, Place: place}
-	}
-	most := func(l *Last) *Last { l.Most = AtMost(l.Items); return l }
-	place := &Lookup{Table: tells("place", func(ids []uint32) int64 { return int64(ids[0]) }, byte1)}
+var (
+	loop     = Step{Loop: Loop{Var: 1}}
+	second   = Step{Loop: Loop{Var: 2, Array: 1}}
+	number   = Col{Var: 1, Column: 2} // of the element
+	byte1    = Ref{Column: 1}
+	byte2    = Ref{Var: 1, Column: 2}
+	few      = &Test{Table: tells("few", func(ids []uint32) int64 { return int64(ids[0]) / 300 }, Ref{})}
+	positive = &Cmp{Op: GE, L: number, R: Const(0)}
+	place    = &Lookup{Table: tells("place", func(ids []uint32) int64 { return int64(ids[0]) }, byte1)}
+)
+
+func if1(b Bool) Step { return Step{If: b} }
+
+func joined(of ...Bool) Bool { return &AndOf{Terms: of, key: keys("and", of)} }
+
+func count(of ...Step) *Count { return &Count{Items: []Item{{Steps: of, Value: Const(1)}}} }
+
+func lastOf(place Num, of ...Step) *Last {
+	return &Last{Items: []Item{{Steps: of, Value: number}}, Place: place}
+}
+
+func most(l *Last) *Last {
+	l.Most = AtMost(l.Items)
+	return l
+}
+
+// at is a number of the element that a loop is at, not all of which are known.
+func at(loop int) *Sum {
+	return &Sum{A: Const(-1), B: &Best{Least: true, Of: []Num{Col{Var: loop, Column: 2}, Const(50)}}}
+}
+
+// slow has no kernel.
+func slow(n Num) Bool { return &In{Num: n, Values: []int64{0, 1, 2, 42}} }
+
+// ofRows are what kernels have a way of their own for, where there are rows and
+// elements enough.
+func ofRows() map[string]Bool {
 	pairs := &Test{Table: tells("pairs", mixed, byte1, Ref{Column: 5})}
-	at := func(loop int) *Sum {
-		return &Sum{A: Const(-1), B: &Best{Least: true, Of: []Num{Col{Var: loop, Column: 2}, Const(50)}}}
-	}
 	odd := &Cmp{Op: EQ, L: Const(1), R: &Lookup{Table: hards("nobody knows", 0)}}
 	unlike := &Cmp{Op: LT, L: Col{}, R: &Lookup{Table: hards("nobody knows either", 0)}}
-	slow := func(n Num) Bool { return &In{Num: n, Values: []int64{0, 1, 2, 42}} }
-	rows := map[string]Bool{
+	return map[string]Bool{
 		"Pair":              pairs,
-		"PairOfFew":         both(few, pairs),
+		"PairOfFew":         joined(few, pairs),
 		"NotPair":           Not(pairs),
 		"BestIs":            &Cmp{Op: EQ, L: Const(42), R: &Best{Of: []Num{Col{}, Col{Column: 1}}}},
 		"BestIsNot":         &Cmp{Op: NE, L: &Best{Least: true, Of: []Num{Col{}, Col{Column: 1}}}, R: Const(42)},
 		"BestIsLess":        &Cmp{Op: LT, L: Const(41), R: &Best{Of: []Num{Col{}, Col{Column: 1}}}},
 		"OneOrTheOther":     &Cmp{Op: GE, L: &Otherwise{Num: Col{}, Else: Col{Column: 1}}, R: Now{}},
 		"HardForFew":        Or(And(few, odd), slow(Col{Column: 1})),
-		"HardNextToAColumn": Or(both(few, &Known{Num: Col{}}, unlike), slow(Col{Column: 1})),
+		"HardNextToAColumn": Or(joined(few, &Known{Num: Col{}}, unlike), slow(Col{Column: 1})),
 		"ManyIDs":           &Test{Table: tells("many", mixed, Ref{Column: 4})},
 		"ManyPairs":         &Test{Table: tells("many pairs", mixed, Ref{Column: 4}, Ref{})},
 		"Triples":           &Test{Table: tells("triples", mixed, Ref{Column: 4}, Ref{}, byte1)},
 		"Some":              And(&Some{Array: 1}, Not(&Some{})),
 		"Length":            &Cmp{Op: EQ, L: &Len{Arrays: []int{0}}, R: Const(3)},
 		"Lengths":           &Cmp{Op: GT, L: &Len{Arrays: []int{0, 1}}, R: Const(3)},
-		"LastButTwo":        &Cmp{Op: GE, L: last(Const(3), loop), R: Const(0)},
-		"LastOfSome":        &Cmp{Op: GE, L: last(Const(2), loop, if1(some)), R: Const(41)},
-		"LastByPlace":       &Cmp{Op: LE, L: most(last(place, loop, if1(some))), R: Const(43)},
-		"LastOfFew":         both(few, &Known{Num: last(place, loop)}),
+		"LastButTwo":        &Cmp{Op: GE, L: lastOf(Const(3), loop), R: Const(0)},
+		"LastOfSome":        &Cmp{Op: GE, L: lastOf(Const(2), loop, if1(positive)), R: Const(41)},
+		"LastByPlace":       &Cmp{Op: LE, L: most(lastOf(place, loop, if1(positive))), R: Const(43)},
+		"LastOfFew":         joined(few, &Known{Num: lastOf(place, loop)}),
 		"LastOfSums":        &Known{Num: &Last{Items: []Item{{Steps: []Step{loop}, Value: at(1)}}, Place: Const(2)}},
-		"Extreme":           &Cmp{Op: LT, L: &Extreme{Items: []Item{{Steps: []Step{loop, if1(some)}, Value: number}}}, R: Const(43)},
-		"Counts":            &Cmp{Op: EQ, L: count(loop, if1(some)), R: count(loop, if1(Not(some)))},
-		"CountOfPairs": &Cmp{Op: GE, L: count(loop, Step{Loop: Loop{Var: 2, Array: 1}}, if1(&Cmp{Op: LT, L: Col{Var: 1, Column: 2}, R: Col{Var: 2, Column: 3}})),
+		"Extreme":           &Cmp{Op: LT, L: &Extreme{Items: []Item{{Steps: []Step{loop, if1(positive)}, Value: number}}}, R: Const(43)},
+		"Counts":            &Cmp{Op: EQ, L: count(loop, if1(positive)), R: count(loop, if1(Not(positive)))},
+		"CountOfPairs": &Cmp{Op: GE, L: count(loop, second, if1(&Cmp{Op: LT, L: Col{Var: 1, Column: 2}, R: Col{Var: 2, Column: 3}})),
 			R: Const(2)},
 	}
-	elements := map[string]Bool{
+}
+
+// ofElements are the same of the elements of an array.
+func ofElements() map[string]Bool {
+	return map[string]Bool{
 		"PairWithRow":  &Test{Table: tells("with row", mixed, byte1, byte2)},
-		"FewPairs":     both(few, &Test{Table: tells("few with row", mixed, byte2, byte1)}),
+		"FewPairs":     joined(few, &Test{Table: tells("few with row", mixed, byte2, byte1)}),
 		"OfTheRow":     slow(&Sum{A: Col{Column: 1}, B: Const(1)}),
 		"Equal":        &Exists{Loop: Loop{Var: 2}, If: And(Not(&Same{A: 1, B: 2}), &Cmp{Op: EQ, L: number, R: Col{Var: 2, Column: 2}})},
-		"WithinItself": &Cmp{Op: LT, L: &Count{Items: []Item{{Steps: []Step{loop, if1(some)}, Value: number}}}, R: at(1)},
+		"WithinItself": &Cmp{Op: LT, L: &Count{Items: []Item{{Steps: []Step{loop, if1(positive)}, Value: number}}}, R: at(1)},
 		"FoundBefore":  And(&Exists{Loop: Loop{Var: 1, Array: 1}, If: &Cmp{Op: GE, L: Col{Var: 1, Column: 3}, R: Const(42)}}, slow(number)),
-		"ThreeDeep": &Cmp{Op: GE, R: Const(1), L: count(Step{Loop: Loop{Var: 2, Array: 1}}, if1(&Exists{Loop: Loop{Var: 3}, If: And(
+		"ThreeDeep": &Cmp{Op: GE, R: Const(1), L: count(second, if1(&Exists{Loop: Loop{Var: 3}, If: And(
 			&Cmp{Op: LT, L: at(1), R: Const(41)}, &Cmp{Op: LE, L: Col{Var: 2, Column: 3}, R: at(3)})}))},
-		"NumberOfAround": &Cmp{Op: EQ, R: Const(1), L: count(Step{Loop: Loop{Var: 2, Array: 1}}, if1(
+		"NumberOfAround": &Cmp{Op: EQ, R: Const(1), L: count(second, if1(
 			&Cmp{Op: LE, L: &Sum{A: at(1), B: &Lookup{Table: tells("value", mixed, byte2)}}, R: Col{Var: 2, Column: 3}}))},
-		"LastOfPairs": &Known{Num: &Last{Items: []Item{{Steps: []Step{{Loop: Loop{Var: 2, Array: 1}}, if1(&Cmp{Op: LE, L: number, R: Col{Var: 2, Column: 3}})},
+		"LastOfPairs": &Known{Num: &Last{Items: []Item{{Steps: []Step{second, if1(&Cmp{Op: LE, L: number, R: Col{Var: 2, Column: 3}})},
 			Value: Col{Var: 2, Column: 3}}}, Place: Const(3)}},
 	}
+}
+
+// longQuestions ask them of all rows and of a few.
+func longQuestions() map[string]question {
 	out := map[string]question{}
-	for name, b := range rows {
+	for name, b := range ofRows() {
 		out[name] = question{steps: []Step{if1(b)}, num: &Otherwise{Num: Col{}, Else: Now{}}, sure: true}
 		out[name+"OfFew"] = question{steps: []Step{if1(&Cmp{Op: EQ, L: Col{Column: 1}, R: Const(41)}), if1(b)}, num: Const(1), sure: true}
 	}
-	for name, b := range elements {
+	for name, b := range ofElements() {
 		out[name] = question{steps: []Step{loop, if1(b)}, num: number, sure: true}
 		out[name+"OfFew"] = question{steps: []Step{if1(&Cmp{Op: EQ, L: Col{Column: 1}, R: Const(41)}), loop, if1(b)}, num: number, sure: true}
-		out[name+"NotSome"] = question{steps: []Step{if1(&Some{}), loop, if1(some), if1(Not(b))}, num: at(1), sure: true}
+		out[name+"NotSome"] = question{steps: []Step{if1(&Some{}), loop, if1(positive), if1(Not(b))}, num: at(1), sure: true}
 	}
-	out["Loops"] = question{steps: []Step{loop, if1(some), {Loop: Loop{Var: 2, Array: 1}}, if1(&Cmp{Op: LT, L: Col{Var: 2, Column: 3}, R: number})}, num: number, sure: true}
-	out["Other"] = question{steps: []Step{other, if1(slow(Col{Var: 1, Column: 3}))}, num: &Sum{A: Col{Var: 1, Column: 3}, B: last(place, loop)}}
+	out["Loops"] = question{steps: []Step{loop, if1(positive), second, if1(&Cmp{Op: LT, L: Col{Var: 2, Column: 3}, R: number})}, num: number, sure: true}
+	out["Other"] = question{steps: []Step{{Loop: Loop{Var: 1, Array: 1}}, if1(slow(Col{Var: 1, Column: 3}))}, num: &Sum{A: Col{Var: 1, Column: 3}, B: lastOf(place, loop)}}
 	return out
 }
 
