@@ -49,7 +49,7 @@ func (w *permitWorld) Current(ctx context.Context, h gate.Holder) (*gate.Case, e
 	ctx, cancel := context.WithTimeout(ctx, proofTime)
 	defer cancel()
 	if !w.consents.Synced() {
-		return nil, unready(w.consents)
+		return nil, fmt.Errorf("%w: %w", gate.ErrConsents, unready(w.consents))
 	}
 	var (
 		revision string
@@ -59,7 +59,9 @@ func (w *permitWorld) Current(ctx context.Context, h gate.Holder) (*gate.Case, e
 	)
 	group, asking := errgroup.WithContext(ctx) // which ends with the group
 	group.Go(func() (err error) {
-		revision, err = w.consents.Fence(asking)
+		if revision, err = w.consents.Fence(asking); err != nil {
+			err = fmt.Errorf("%w: %w", gate.ErrConsents, err)
+		}
 		return err
 	})
 	group.Go(func() error { return w.policiesKnown(asking) })

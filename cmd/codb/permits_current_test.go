@@ -45,6 +45,11 @@ func (l late) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// unproven consents are there, and nobody knows whether all of them.
+type unproven struct{ *consentstore.Store }
+
+func (unproven) Fence(context.Context) (string, error) { return "", consentstore.ErrNotCurrent }
+
 // A watch that lags is what every other system decides on. Ours must have the
 // withdrawal, or nothing.
 func TestWhatIsDecidedOnHasEveryAcknowledgedWithdrawal(t *testing.T) {
@@ -114,6 +119,11 @@ func TestWhatIsDecidedOnHasEveryAcknowledgedWithdrawal(t *testing.T) {
 		t.Errorf("decided by a clock that is wrong: %v", err)
 	}
 	wrong = nil
+	world.consents = unproven{store}
+	if _, err := world.Current(t.Context(), holder); !errors.Is(err, gate.ErrConsents) || !errors.Is(err, consentstore.ErrNotCurrent) {
+		t.Errorf("consents that can't be proven: %v", err)
+	}
+	world.consents = store
 	if err := env.Client.Delete(w.ctx, c, client.PropagationPolicy("Background")); err != nil {
 		t.Fatal(err)
 	}

@@ -108,8 +108,10 @@ type Desk struct {
 	roll    *roll
 
 	asking  atomic.Uint64 // how often somebody wanted to know what the ledger has
-	reading sync.Mutex    // one reads it; guards read
+	reading chan struct{} // one token: one reads it; guards the next two
 	read    uint64        // up to which of them were served
+	failed  uint64        // and up to which it did not answer
+	away    away
 
 	mu   sync.Mutex // guards book, and the order of what both are told
 	book *permit.Book
@@ -137,23 +139,36 @@ func NewDesk(o DeskOptions) *Desk {
 	return &Desk{
 		ledger: o.Ledger, world: o.World, clock: o.Clock, log: o.Log, metrics: newDeskMetrics(o.Metrics), roll: newRoll(o.Pods),
 		book: permit.NewBook(), past: contacts.NewProjection(contacts.LookBack), runs: map[contacts.Run]*queue{},
+		reading: make(chan struct{}, 1),
 	}
 }
 
 // advance reads what the ledger has, and says up to where. Records on the disk
 // before the call are known after it: who waits for another to read is served by
-// the next one that begins to, with all others who wait.
+// the next one that begins to, with all others who wait; and need not find out for
+// themselves, one after the other, that it does not answer.
 func (d *Desk) advance(ctx context.Context) (uint64, error) {
 	mine := d.asking.Add(1)
-	d.reading.Lock()
-	defer d.reading.Unlock()
-	if d.read >= mine {
+	select {
+	case d.reading <- struct{}{}:
+		defer func() { <-d.reading }()
+	case <-ctx.Done():
+		return 0, fmt.Errorf("%w: %w", errBusy, ctx.Err())
+	}
+	switch {
+	case d.read >= mine:
 		return d.past.Position().Sequence, nil
+	case d.failed >= mine:
+		return 0, contacts.ErrUnavailable
 	}
 	all := d.asking.Load()
 	for {
 		at := d.past.Position().Sequence
 		page, err := d.ledger.After(ctx, at, contacts.MaxBatch)
+		heard(&d.away.ledger, err, contacts.ErrUnavailable)
+		if errors.Is(err, contacts.ErrUnavailable) {
+			d.failed = d.asking.Load()
+		}
 		if err != nil {
 			return at, err
 		}
@@ -223,6 +238,7 @@ func (d *Desk) append(ctx context.Context, records []contacts.Record, seen uint6
 			marks[batch[i].Principal] = seen
 		}
 		results, err := d.ledger.AppendIf(ctx, batch, marks)
+		heard(&d.away.ledger, err, contacts.ErrUnavailable)
 		if err != nil {
 			return nil, err
 		}
@@ -252,7 +268,7 @@ func (d *Desk) known() uint64 {
 // later revision are those of a backup, too.
 func (d *Desk) whole(ctx context.Context, c *Case, h Holder) error {
 	if known := d.consentsKnown(); contacts.Older(c.ConsentRevision, known) {
-		now, err := d.world.Current(ctx, h) // others were faster; it brings what they knew
+		now, err := d.current(ctx, h) // others were faster; it brings what they knew
 		if err != nil {
 			return err
 		}

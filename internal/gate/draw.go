@@ -132,7 +132,7 @@ func (d *Desk) exhausted(q *queue, run contacts.Run) bool {
 // drawOnce draws for those who are to be asked about now; refused says that
 // nobody was, for the campaign may contact nobody at all.
 func (d *Desk) drawOnce(ctx context.Context, h Holder, most int) (out *Drawn, refused bool, err error) {
-	c, err := d.world.Current(ctx, h)
+	c, err := d.current(ctx, h)
 	if err != nil {
 		return nil, false, err
 	}

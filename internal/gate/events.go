@@ -61,7 +61,7 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) error {
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), requestTime/2)
 	defer cancel()
-	free, err := slot(ctx, s.appends)
+	free, err := s.slot(ctx, s.appends)
 	if err != nil {
 		return err
 	}

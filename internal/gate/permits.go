@@ -90,7 +90,7 @@ func (s *Server) drawn(ctx context.Context, h Holder, req *drawRequest) (*Drawn,
 	if err != nil {
 		return nil, err
 	}
-	free, err := slot(ctx, s.draws)
+	free, err := s.slot(ctx, s.draws)
 	if err != nil {
 		return nil, err
 	}
@@ -173,7 +173,7 @@ func (s *Server) reported(ctx context.Context, h Holder, req *reportRequest) (*r
 // inTime has the desk decide when there is room for it, and not for longer than
 // a caller waits.
 func (s *Server) inTime(ctx context.Context, h Holder, decide func(context.Context) error) error {
-	free, err := slot(ctx, s.redeems)
+	free, err := s.slot(ctx, s.redeems)
 	if err != nil {
 		return err
 	}
@@ -202,18 +202,25 @@ func (s *Server) permitBody(w http.ResponseWriter, r *http.Request, into any) er
 }
 
 // slot waits a while for one of the free places.
-func slot(ctx context.Context, places chan struct{}) (free func(), err error) {
+func (s *Server) slot(ctx context.Context, places chan struct{}) (free func(), err error) {
 	ctx, cancel := context.WithTimeout(ctx, requestTime/4)
 	defer cancel()
 	select {
 	case places <- struct{}{}:
 		return func() { <-places }, nil
 	case <-ctx.Done():
-		return nil, busy()
+		return nil, s.busy()
 	}
 }
 
-func busy() *Problem {
+// busy says why it takes so long: that a store does not answer, where that is
+// known.
+func (s *Server) busy() error {
+	if s.desk != nil {
+		if why := s.desk.away.why(); why != nil {
+			return outage(why)
+		}
+	}
 	return &Problem{Type: ProblemBusy, Title: "Too many requests at once", Status: http.StatusServiceUnavailable, Remedy: "send the same request again, later"}
 }
 
@@ -223,10 +230,13 @@ func (s *Server) permitProblem(err error, h Holder) error {
 	switch {
 	case errors.Is(err, ErrForbidden):
 		return s.refused(err, "user", unnamed(h.User), "namespace", h.Campaign.Namespace, "campaign", h.Campaign.Name, "job", h.Job, "pod", h.Pod)
-	case errors.Is(err, errBusy), errors.Is(err, context.DeadlineExceeded):
-		return busy()
 	case errors.Is(err, contacts.ErrFull), errors.Is(err, contacts.ErrUnavailable):
 		return err
+	case errors.Is(err, ErrConsents):
+		s.log.Error(err, "permits can't be given", "namespace", h.Campaign.Namespace, "campaign", h.Campaign.Name)
+		return outage(ErrConsents)
+	case !errors.Is(err, errUnproven) && (errors.Is(err, errBusy) || errors.Is(err, context.DeadlineExceeded)):
+		return s.busy()
 	case errors.Is(err, contacts.ErrWentBack):
 		return unavailable(err.Error(), "nobody is contacted: bring the withdrawals since the backup back, and restore with etcdutl's --bump-revision")
 	case errors.Is(err, contacts.ErrGap):

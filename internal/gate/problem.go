@@ -75,6 +75,11 @@ func unavailable(detail, remedy string) *Problem {
 	return &Problem{Type: ProblemUnavailable, Title: "The gate can't answer now", Status: http.StatusServiceUnavailable, Detail: detail, Remedy: remedy}
 }
 
+// outage is the problem of a store that does not answer.
+func outage(of error) *Problem {
+	return unavailable(of.Error(), "nobody is contacted until it does: see to what keeps it, a database or the apiserver; the same request may be sent again")
+}
+
 // problem turns an error of the ledger into what the caller may know of it.
 func problem(err error) *Problem {
 	var (
@@ -98,7 +103,7 @@ func problem(err error) *Problem {
 		return &Problem{Type: ProblemFull, Title: "The ledger is full", Status: http.StatusInsufficientStorage, Remedy: "give the ledger's volume more room, and raise the gate's limit if it has one"}
 	}
 	if errors.Is(err, contacts.ErrUnavailable) {
-		return unavailable(contacts.ErrUnavailable.Error(), "nobody is contacted until it does: see to the database; the same request may be sent again")
+		return outage(contacts.ErrUnavailable)
 	}
 	return unavailable("the ledger refused", "see the gate's log; the same request may be sent again")
 }

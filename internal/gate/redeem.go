@@ -31,7 +31,7 @@ type RefusedReason struct {
 // says for each permit whether its message may be handed over.
 func (d *Desk) Redeem(ctx context.Context, h Holder, ids []string) ([]Redeemed, error) {
 	d.roll.heard(h, d.clock())
-	c, err := d.world.Current(ctx, h)
+	c, err := d.current(ctx, h)
 	if err != nil {
 		return nil, err
 	}
@@ -50,7 +50,7 @@ func (d *Desk) Redeem(ctx context.Context, h Holder, ids []string) ([]Redeemed, 
 			return nil, fmt.Errorf("%w: %w", errBusy, err)
 		}
 		if again { // what came between may be a consent
-			if c, err = d.world.Current(ctx, h); err != nil {
+			if c, err = d.current(ctx, h); err != nil {
 				return nil, err
 			}
 		}

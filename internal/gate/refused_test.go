@@ -54,7 +54,7 @@ func TestARefusedRunIsLeftAlone(t *testing.T) {
 	}{
 		"AsLongAsItIsRefused": {most: 20, notBefore: time.Minute, notAfter: time.Minute},
 		"UntilItIsNot":        {happens: func(o *office) { o.hold(nil) }, most: 12, someone: true, notBefore: 30 * time.Second, notAfter: 30*time.Second + proveEvery},
-		"UntilItsOwnEnd":      {until: 2 * time.Second, happens: func(o *office) { o.hold(nil) }, most: 30, someone: true, notBefore: 30 * time.Second, notAfter: 32*time.Second + lookEvery},
+		"UntilItsOwnEnd":      {until: time.Second, happens: func(o *office) { o.hold(nil) }, most: 40, someone: true, notBefore: 30 * time.Second, notAfter: 31*time.Second + lookEvery},
 		"UntilAnotherPodHasSomebody": {
 			happens: func(o *office) { o.hold(nil); o.draw(pod(2, "spring"), 1) }, most: 13, someone: true, notBefore: 30 * time.Second, notAfter: 30*time.Second + lookEvery,
 		},

@@ -89,7 +89,7 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request, _ Holder) error 
 	if _, err := parameters(r); err != nil {
 		return err
 	}
-	free, err := slot(r.Context(), s.streams)
+	free, err := s.slot(r.Context(), s.streams)
 	if err != nil {
 		return err
 	}

@@ -98,7 +98,7 @@ func (d *Desk) tend(ctx context.Context, mark uint64) (uint64, error) {
 // void takes back those of one run's permits whose customer may not be
 // contacted any more.
 func (d *Desk) void(ctx context.Context, permits []permit.Permit) error {
-	c, err := d.world.Current(ctx, Holder{Campaign: permits[0].Campaign()})
+	c, err := d.current(ctx, Holder{Campaign: permits[0].Campaign()})
 	if err != nil {
 		return nil //nolint:nilerr // the run is over or nobody knows: what is not redeemed expires
 	}
