@@ -122,6 +122,9 @@ func (l *look) forget(i int, dead *some) {
 
 // clear takes rows out.
 func (e *Evaluation) clear(d *decided, rows *some) {
+	if rows.empty() {
+		return
+	}
 	e.count(d, counts(rows.drop(d.in), rows.drop(d.denied), rows.drop(d.held), rows.drop(d.others)), -1)
 	for i := range d.who {
 		w := &d.who[i]
@@ -166,8 +169,11 @@ func (l *look) choose(i int, all bool) {
 
 func empty(b expr.Bits) bool { return !overlap(b, b) }
 
-// grow makes room for as many words.
+// grow makes room for as many words, in all sets alike.
 func (d *decided) grow(words int) {
+	if len(d.in) >= words {
+		return
+	}
 	grow := func(b *expr.Bits) {
 		if more := words - len(*b); more > 0 {
 			*b = append(*b, make(expr.Bits, more)...)

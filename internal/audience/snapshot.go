@@ -2,6 +2,7 @@ package audience
 
 import (
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
@@ -22,11 +23,21 @@ type Snapshot struct {
 	told   uint64
 	moves  []int // the latest chunks in which others are alive than in the snapshot before
 	count  uint64
+	number uint64
+	viewed atomic.Pointer[viewed] // the latest
+}
+
+// viewed is a chunk with regard to a brand, which one campaign after the other asks for.
+type viewed struct {
+	i     int
+	brand string
+	chunk decision.Chunk
 }
 
 var (
 	_       decision.Source = (*Snapshot)(nil)
-	nothing                 = newTail(0, nil).fix(true)
+	taken   atomic.Uint64
+	nothing = newTail(0, nil).fix(true)
 )
 
 // Snapshot is the table as it is now.
@@ -45,7 +56,7 @@ func (t *Table) snapshot() *Snapshot {
 	}
 	s := &Snapshot{
 		dicts: t.dicts, chunks: make([]*chunk, len(t.slots)), live: make([]expr.Bits, len(t.slots)),
-		alive: t.alive, news: slices.Clip(t.news), told: t.told,
+		alive: t.alive, news: slices.Clip(t.news), told: t.told, number: taken.Add(1),
 	}
 	for i := range t.slots {
 		of := &t.slots[i]
@@ -93,13 +104,21 @@ func (s *Snapshot) moved(since *Snapshot) (chunks []int, all bool) {
 // Len is how many customers there are.
 func (s *Snapshot) Len() int { return s.alive }
 
+// Number is another one for each snapshot of any table, and never 0.
+func (s *Snapshot) Number() uint64 { return s.number }
+
 // Chunks implements decision.Source.
 func (s *Snapshot) Chunks() int { return len(s.chunks) }
 
 // Chunk implements decision.Source.
 func (s *Snapshot) Chunk(i int, brand string) decision.Chunk {
+	if v := s.viewed.Load(); v != nil && v.i == i && v.brand == brand {
+		return v.chunk
+	}
 	c := s.chunks[i]
-	return decision.Chunk{Columns: c.view(brand), Dicts: s.dicts[:ids], Live: s.live[i], Odd: c.strange(brand)}
+	v := &viewed{i, brand, decision.Chunk{Columns: c.view(brand), Dicts: s.dicts[:ids], Live: s.live[i], Odd: c.strange(brand)}}
+	s.viewed.Store(v)
+	return v.chunk
 }
 
 // Buckets implements decision.Source.

@@ -345,3 +345,32 @@ func TestDictionariesDoNotGrowForEver(t *testing.T) {
 		t.Error("the dictionaries were never renewed")
 	}
 }
+
+// Campaigns that ask one after the other get the same columns, made once, and never
+// those of another brand, chunk or snapshot.
+func TestAChunkIsMadeOnceForWhoAsksAgain(t *testing.T) {
+	s := newStore()
+	for i := range expr.Chunk + 1 {
+		s.put(fmt.Sprintf("c-%d", i), &v1alpha1.CustomerConsent{})
+	}
+	before := s.Snapshot()
+	acme := before.Chunk(0, "acme").Columns
+	if before.Chunk(0, "acme").Columns != acme {
+		t.Error("the same is made again")
+	}
+	s.put("c-0", &v1alpha1.CustomerConsent{Spec: v1alpha1.CustomerConsentSpec{OptOut: &v1alpha1.OptOut{Since: metav1.NewTime(noon)}}})
+	after := s.Snapshot()
+	if before.Number() == after.Number() || before.Number() == 0 {
+		t.Errorf("snapshots %d and %d", before.Number(), after.Number())
+	}
+	for other, columns := range map[string]*expr.Columns{
+		"brand": before.Chunk(0, "globex").Columns, "chunk": before.Chunk(1, "globex").Columns, "snapshot": after.Chunk(1, "globex").Columns,
+	} {
+		if columns == acme {
+			t.Errorf("another %s has the same columns", other)
+		}
+	}
+	if before.Chunk(1, "globex").Columns.Rows == after.Chunk(1, "globex").Columns.Rows {
+		t.Error("a snapshot has the rows of another")
+	}
+}

@@ -35,9 +35,10 @@ type entry struct {
 func (p *program) bulk(of *plan, rows expr.Bits, odd []int) *bulk {
 	b := &p.out
 	b.begin(p)
+	first, end := p.lo>>6, (p.hi+63)>>6
 	for _, u := range of.units {
 		p.ask(u)
-		b.Left.Join(u.says.hard)
+		b.Left[first:end].Join(u.says.hard[first:end])
 	}
 	for _, row := range odd {
 		b.Left.Set(row)

@@ -7,7 +7,6 @@ import (
 	"slices"
 	"sync/atomic"
 	"time"
-	"weak"
 
 	"golang.org/x/sync/errgroup"
 
@@ -202,7 +201,7 @@ func (s *sweeping) look(p *program, b *brand, n int, c *decision.Chunk) bool {
 // seen is what a program has looked at for a sweep: what its units say of that
 // stays true for other campaigns that ask about the same.
 type seen struct {
-	source     weak.Pointer[audience.Snapshot]
+	source     uint64 // the number of a snapshot; 0: of something else
 	chunk      int
 	brand      string
 	ns         int64
@@ -212,7 +211,7 @@ type seen struct {
 }
 
 func (s *seen) same(o *seen) bool {
-	return s.source == o.source && s.source != (weak.Pointer[audience.Snapshot]{}) && s.chunk == o.chunk && s.brand == o.brand &&
+	return s.source == o.source && s.source != 0 && s.chunk == o.chunk && s.brand == o.brand &&
 		s.ns == o.ns && s.most == o.most && s.lo == o.lo && s.hi == o.hi && slices.Equal(s.rows, o.rows)
 }
 
@@ -220,7 +219,7 @@ func (s *seen) same(o *seen) bool {
 // campaign before: a change is asked about by one campaign after the other.
 func (s *sweeping) see(p *program, is seen, c *decision.Chunk) {
 	if snapshot, ok := s.Source.(*audience.Snapshot); ok {
-		is.source = weak.Make(snapshot)
+		is.source = snapshot.Number()
 	}
 	is.ns, is.most = s.asked.ns, p.most
 	if p.seen.same(&is) {
@@ -351,44 +350,6 @@ func (s *sweeping) question(at part, rows []int) decision.Question {
 		q.Subjects[i] = s.Source.Subject(at.chunk, row, c)
 	}
 	return q
-}
-
-// team is the campaigns of a sweep, brand by brand.
-type team struct {
-	campaigns []decision.Campaign
-	brands    []*brand
-}
-
-type brand struct {
-	name      string
-	campaigns []int
-	plans     []*plan
-}
-
-// teamOf has the plans for the campaigns that have some, the same as the last time if these were the
-// same campaigns.
-func (s *sweeping) teamOf(p *program) *team {
-	campaigns := s.Campaigns
-	if p.team != nil && slices.Equal(p.team.campaigns, campaigns) {
-		return p.team
-	}
-	t := &team{campaigns: slices.Clone(campaigns)}
-	for i := range campaigns {
-		c := &campaigns[i]
-		at := slices.IndexFunc(t.brands, func(b *brand) bool { return b.name == c.Brand })
-		if at < 0 {
-			at = len(t.brands)
-			t.brands = append(t.brands, &brand{name: c.Brand})
-		}
-		var plan *plan
-		if s.stands[i].native {
-			plan, _ = p.plan(c)
-		}
-		t.brands[at].campaigns = append(t.brands[at].campaigns, i)
-		t.brands[at].plans = append(t.brands[at].plans, plan)
-	}
-	p.team = t
-	return t
 }
 
 // ownUnits says whether any unit looks at buckets.

@@ -83,6 +83,7 @@ type program struct {
 
 	// Of a sweep.
 	team    *team
+	single  map[*standing]*team
 	seen    seen
 	room    expr.Bits
 	buckets expr.Ints
@@ -101,7 +102,7 @@ func newProgram(i *Interpreter, opa *sync.Mutex) *program {
 	p := &program{
 		columns: newColumns(audience.NewColumns()), clock: &clock{}, tables: map[string]*expr.Table{},
 		units: map[string]*unit{}, refusals: map[string]string{}, plans: map[decision.Campaign]*compiled1{},
-		certain: &certainty{}, doubts: noDoubts,
+		certain: &certainty{}, doubts: noDoubts, single: map[*standing]*team{},
 	}
 	p.most, p.buckets.I64 = math.MaxInt, make([]int64, expr.Chunk)
 	p.room, p.much, p.all, p.less = expr.NewBits(expr.Chunk), expr.NewBits(expr.Chunk), expr.NewBits(expr.Chunk), expr.NewBits(expr.Chunk)

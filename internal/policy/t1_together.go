@@ -20,14 +20,15 @@ type together struct {
 type waiter struct {
 	of   *decision.Sweep
 	err  error
-	turn chan bool // true: to ask; false: it was asked for
+	turn chan bool // of who waits; true: to ask; false: it was asked for
 }
 
 func (t *together) sweep(of *decision.Sweep, ask func(*decision.Sweep) error) error {
-	w := &waiter{of: of, turn: make(chan bool, 1)}
+	w := &waiter{of: of}
 	t.mu.Lock()
 	t.waiting = append(t.waiting, w)
 	if t.busy {
+		w.turn = make(chan bool, 1)
 		t.mu.Unlock()
 		if !<-w.turn {
 			return w.err
