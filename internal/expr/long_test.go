@@ -68,16 +68,26 @@ func ofRows() map[string]Bool {
 	pairs := &Test{Table: tells("pairs", mixed, byte1, Ref{Column: 5})}
 	odd := &Cmp{Op: EQ, L: Const(1), R: &Lookup{Table: hards("nobody knows", 0)}}
 	unlike := &Cmp{Op: LT, L: Col{}, R: &Lookup{Table: hards("nobody knows either", 0)}}
+	one, two := &Test{Table: tells("one", mixed, byte1)}, &Test{Table: tells("two", func(ids []uint32) int64 { return int64(ids[0] / 2) }, byte1)}
+	small := &Test{Table: tells("small", func(ids []uint32) int64 { return int64(3 - ids[0]) }, byte1)}
+	far := &Test{Table: tells("far", mixed, Ref{})}
 	return map[string]Bool{
 		"Pair":              pairs,
 		"PairOfFew":         joined(few, pairs),
 		"NotPair":           Not(pairs),
-		"BestIs":            &Cmp{Op: EQ, L: Const(42), R: &Best{Of: []Num{Col{}, Col{Column: 1}}}},
-		"BestIsNot":         &Cmp{Op: NE, L: &Best{Least: true, Of: []Num{Col{}, Col{Column: 1}}}, R: Const(42)},
-		"BestIsLess":        &Cmp{Op: LT, L: Const(41), R: &Best{Of: []Num{Col{}, Col{Column: 1}}}},
-		"OneOrTheOther":     &Cmp{Op: GE, L: &Otherwise{Num: Col{}, Else: Col{Column: 1}}, R: Now{}},
 		"HardForFew":        Or(And(few, odd), slow(Col{Column: 1})),
 		"HardNextToAColumn": Or(joined(few, &Known{Num: Col{}}, unlike), slow(Col{Column: 1})),
+		"HardOnce":          Or(And(few, odd), cmp(Col{Column: 1}, GE, Const(0))),
+		"HardInRange":       Or(joined(few, &Known{Num: Col{}}, unlike), cmp(Col{Column: 1}, GE, Const(0))),
+		"TwoOfAnID":         joined(one, two),
+		"OneOfTwoOfAnID":    Or(one, Not(two)),
+		"NeitherOfTwo":      Not(Or(one, And(two, Not(small)))),
+		"TwoOfTwoIDs":       Or(joined(one, two, far), joined(small, far), Not(Or(two, far))),
+		"HardOfAnID":        joined(&Test{Table: hards("two", 2, byte1)}, one, Not(small)),
+		"HardOfMany":        Not(Or(far, &Test{Table: hards("far", 300, Ref{})})),
+		"PairIs":            cmp(&Lookup{Table: tells("pair is", mixed, byte1, Ref{Column: 5})}, EQ, Const(1)),
+		"PairIsOtherwise":   cmp(&Lookup{Table: tells("pair is otherwise", mixed, Ref{Column: 5}, byte1)}, EQ, Const(1)),
+		"IDIs":              cmp(&Lookup{Table: tells("id is", mixed, Ref{Column: 5})}, EQ, Const(1)),
 		"ManyIDs":           &Test{Table: tells("many", mixed, Ref{Column: 4})},
 		"ManyPairs":         &Test{Table: tells("many pairs", mixed, Ref{Column: 4}, Ref{})},
 		"Triples":           &Test{Table: tells("triples", mixed, Ref{Column: 4}, Ref{}, byte1)},
@@ -117,7 +127,17 @@ func ofElements() map[string]Bool {
 // longQuestions ask them of all rows and of a few.
 func longQuestions() map[string]question {
 	out := map[string]question{}
-	for name, b := range ofRows() {
+	of := ofRows()
+	for op := EQ; op <= GE; op++ {
+		for _, best := range []Num{
+			&Best{Of: []Num{Col{}, Col{Column: 1}}}, &Best{Least: true, Of: []Num{Col{}, Col{Column: 1}}}, &Best{Of: []Num{Col{}, Const(42), Now{}}},
+			&Otherwise{Num: Col{}, Else: Col{Column: 1}}, &Best{Least: true, Of: []Num{Col{}, &Len{Arrays: []int{1}}}},
+		} {
+			of["Left"+cmp(best, op, Const(42)).Key()] = cmp(best, op, Const(42))
+			of["Right"+cmp(Now{}, op, best).Key()] = cmp(Now{}, op, best)
+		}
+	}
+	for name, b := range of {
 		out[name] = question{steps: []Step{if1(b)}, num: &Otherwise{Num: Col{}, Else: Now{}}, sure: true}
 		out[name+"OfFew"] = question{steps: []Step{if1(&Cmp{Op: EQ, L: Col{Column: 1}, R: Const(41)}), if1(b)}, num: Const(1), sure: true}
 	}
@@ -139,13 +159,52 @@ func TestManyRowsAndElementsAreAsOneByOne(t *testing.T) {
 		wide := chance(size.rows, size.most, uint64(size.rows))
 		wide.IDs = append(wide.IDs, &IDs{})
 		for row := range size.rows {
-			wide.IDs[5].Append(uint32(row*row%11) * 20)
+			wide.IDs[5].Append(uint32(row*row%11) * 16)
 		}
 		for name, c := range map[string]*Columns{"Wide": wide, "Narrow": wide.Narrow()} {
 			for asked, q := range longQuestions() {
 				t.Run(fmt.Sprint(size.rows, name, asked), func(t *testing.T) {
 					q.compare(t, c, size.rows/2&^63, ^uint64(0))
 				})
+			}
+		}
+	}
+}
+
+// What tables say by now counts, not what they said when others were asked.
+func TestWhatWasForgottenIsAskedAgain(t *testing.T) {
+	c := chance(600, 2, 1).Narrow()
+	said := int64(0)
+	table := func(label string, refs ...Ref) *Table {
+		return tells(label, func(ids []uint32) int64 { return (mixed(ids) + said) % 3 }, refs...)
+	}
+	tables := []*Table{table("a", byte1), table("b", byte1), table("c", Ref{}), table("d", byte1, byte1), table("e", byte1, Ref{}), table("f")}
+	test := func(n int) Bool { return &Test{Table: tables[n]} }
+	of := map[string]Bool{
+		"One": test(0), "Not": Not(test(0)), "And": joined(test(0), Not(test(1))), "Or": Or(test(0), test(1)),
+		"Words": test(2), "Bytes": test(3), "Pair": test(4), "Always": test(5),
+		"Remembered": cmp(&Memo{Num: &Lookup{Table: tables[2]}}, EQ, Const(1)), "Compared": cmp(Col{}, GE, &Lookup{Table: tables[5]}),
+		"Asked": slow(&Memo{Num: &Sum{A: &Lookup{Table: tables[0]}, B: Now{}}}),
+	}
+	for name, b := range of {
+		m := &Machine{Columns: c, Now: 42}
+		v := NewVector(m)
+		end, one := v.End([]Step{{If: b}}, nil, false), &Machine{Columns: c, Now: 42}
+		for turn := range 4 {
+			said = int64(turn)
+			m.Now, one.Now = -int64(turn), -int64(turn)
+			one.Renew()
+			for _, t := range tables {
+				t.Forget()
+			}
+			v.Rows(0, c.Rows, nil)
+			rows := NewBits(c.Rows)
+			v.Each(end, Lead{Rows: rows.Join})
+			for row := range c.Rows {
+				one.Row(row)
+				if got, want := rows.Has(row), b.True(one); got != want {
+					t.Fatalf("%s: row %d in turn %d: %t, one by one %t", name, row, turn, got, want)
+				}
 			}
 		}
 	}

@@ -148,9 +148,13 @@ func TestColumnsAreReadAsTheyAre(t *testing.T) {
 	}{{0, 0, 0}, {math.MaxUint8 - 1, 1, 1}, {math.MaxUint16 - 1, 2, 2}, {math.MaxUint32 - 1, 4, 4}} {
 		c := NewColumns(1, 1, 1)
 		for n := range 100 {
-			c.IDs[0].Append(uint32(n%2) * tc.most)
+			c.IDs[0].Append(uint32(n%2) * (tc.most + min(tc.most, 1)))
 			one := int64(min(tc.most, 1))
-			c.Ints[0].Append(-5 + int64(n%2)*(int64(tc.most)-one) + int64(n%3%2)*one)
+			number := -5 + int64(n%2)*(int64(tc.most)-one) + int64(n%3%2)*one
+			if n == 50 && one > 0 {
+				number = Missing
+			}
+			c.Ints[0].Append(number)
 			c.Arrays[0].Append(0)
 			c.Rows++
 		}
@@ -163,6 +167,9 @@ func TestColumnsAreReadAsTheyAre(t *testing.T) {
 		}
 		for _, c := range []*Columns{c, narrow} {
 			ids, ints := make([]uint32, 40), make([]int64, 40)
+			for n := range ids {
+				ids[n], ints[n] = 77, 77
+			}
 			c.IDs[0].Read(31, ids)
 			c.Ints[0].Read(31, ints)
 			for n := range ids {
@@ -222,7 +229,7 @@ func TestNumbersAreExactOrHard(t *testing.T) {
 	} {
 		m := &Machine{}
 		got, ok := tc.num.Value(m)
-		if m.Hard == tc.tells || tc.tells && (ok != tc.ok || ok && got != tc.want) {
+		if m.Hard == tc.tells || ok != tc.ok || ok && got != tc.want {
 			t.Errorf("%s: %d, %t and hard %t", name, got, ok, m.Hard)
 		}
 		many := &In{Num: tc.num, Values: []int64{tc.want}}
@@ -272,6 +279,69 @@ func TestTablesKnowWhatTheyAnswered(t *testing.T) {
 		}
 		if table.Forget(); len(table.Known()) > 0 {
 			t.Errorf("a table of %d ids knows %v, which it was to forget", refs, table.Known())
+		}
+	}
+}
+
+// A function is asked once about the same, until its answers are forgotten or too
+// many.
+func TestFunctionsAreAskedOnce(t *testing.T) {
+	c := NewColumns(1, 1, 0)
+	for n := range maxKnown + 10 {
+		c.IDs[0].Append(uint32(n % 2))
+		c.Ints[0].Append(int64(n / 2))
+	}
+	asked := 0
+	f := &Func{Arg: Col{}, Refs: []Ref{{}}, Ask: func(n int64, ids []uint32) Cell {
+		if asked++; n == 3 {
+			return Cell{State: Hard}
+		}
+		return Cell{State: Defined, Value: n*2 + int64(ids[0])}
+	}}
+	m := &Machine{Columns: c}
+	ask := func(rows int) {
+		for row := range rows {
+			m.Row(row)
+			got, ok := f.Value(m)
+			if hard := row/2 == 3; m.Hard != hard || ok == hard || ok && got != int64(row) {
+				t.Fatalf("the function of row %d is %d, %t and hard %t", row, got, ok, m.Hard)
+			}
+			if len(f.known) > maxKnown {
+				t.Fatalf("it knows %d answers", len(f.known))
+			}
+		}
+	}
+	for _, step := range []struct{ rows, asked int }{{20, 20}, {20, 20}, {maxKnown, maxKnown}, {maxKnown, maxKnown}, {maxKnown + 10, maxKnown + 10}} {
+		if ask(step.rows); asked != step.asked {
+			t.Errorf("it was asked %d times about %d rows, want %d", asked, step.rows, step.asked)
+		}
+	}
+	if f.Forget(); len(f.known) > 0 {
+		t.Error("it knows what it was to forget")
+	}
+}
+
+// No count exceeds what AtMost says of it; of what has loops within loops, or none,
+// that is not known.
+func TestCountsHaveABound(t *testing.T) {
+	other := Step{Loop: Loop{Var: 1, Array: 1}}
+	for name, tc := range map[string]struct {
+		items []Item
+		want  string
+	}{
+		"None":        {nil, ""},
+		"OfTheRow":    {count(if1(Lit(true))).Items, ""},
+		"Loop":        {count(if1(Lit(true)), loop, if1(Lit(true))).Items, "len[0]"},
+		"TwoLoops":    {append(count(loop).Items, count(other).Items...), "len[0 1]"},
+		"LoopInALoop": {count(loop, second).Items, ""},
+		"OneIsNot":    {append(count(loop).Items, count().Items...), ""},
+	} {
+		got := ""
+		if n := AtMost(tc.items); n != nil {
+			got = n.Key()
+		}
+		if got != tc.want {
+			t.Errorf("%s: %q, want %q", name, got, tc.want)
 		}
 	}
 }
