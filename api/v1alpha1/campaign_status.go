@@ -126,8 +126,14 @@ type PermitCounts struct {
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	Bounced int64 `json:"bounced"`
-	// refused counts refusals by their reasons, the most frequent first; whoever
-	// was refused for two reasons counts under both.
+	// unreported: of those redeemed, the ones of which the sender has said nothing
+	// yet. Nobody knows what became of their messages.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	Unreported int64 `json:"unreported"`
+	// refused counts customers by the reasons that they were refused for, the most
+	// frequent first; whoever was refused for two reasons counts under both, and
+	// once under each.
 	// +optional
 	// +listType=map
 	// +listMapKey=code

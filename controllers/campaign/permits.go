@@ -78,7 +78,7 @@ func (r *Reconciler) counts(c *v1alpha1.Campaign, l *look) *v1alpha1.PermitCount
 	g := r.Contacts.Progress(c.UID, run.UID)
 	out := &v1alpha1.PermitCounts{
 		Drawn: g.Drawn, Outstanding: g.Outstanding, Redeemed: g.Redeemed, Sent: g.Sent, Failed: g.Failed, Bounced: g.Bounced,
-		Refused: refused(g.Refused()), PerMinute: g.PerMinute(l.now),
+		Unreported: g.Unreported, Refused: refused(g.Refused()), PerMinute: g.PerMinute(l.now),
 	}
 	if left := l.outcome.Counts.Allowed - g.Redeemed; left > 0 && out.PerMinute > 0 {
 		out.EndsAt = stamp(l.now.Add(time.Duration(left) * time.Minute / time.Duration(out.PerMinute)))

@@ -182,7 +182,7 @@ func TestTheProgressOfPermits(t *testing.T) {
 	}
 	w.clock.Step(2 * time.Second)
 	c := w.settle(r)
-	if got := c.Status.Permits; got.Drawn != 5 || got.Outstanding != 0 || got.Redeemed != 4 || got.PerMinute != 1 || got.Refused[0] != (v1alpha1.RefusalCount{Code: "OptedOut", Customers: 1}) {
+	if got := c.Status.Permits; got.Drawn != 5 || got.Outstanding != 0 || got.Redeemed != 4 || got.Unreported != 4 || got.PerMinute != 1 || got.Refused[0] != (v1alpha1.RefusalCount{Code: "OptedOut", Customers: 1}) {
 		t.Errorf("permits: %+v", got)
 	}
 	ends := w.clock.Now().Add(3 * time.Minute) // three of seven are left, one a minute

@@ -3,6 +3,7 @@ package contacts_test
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -116,6 +117,42 @@ func TestWhoIsRefusedAgainIsOnePerson(t *testing.T) {
 	got := p.Progress(run)
 	if diff := cmp.Diff([]contacts.Refusal{{"FrequencyCapping", 130}, {"OptedOut", 130}, {"QuietHours", 130}}, got.Refused()); diff != "" {
 		t.Errorf("refused (-want +got):\n%s", diff)
+	}
+}
+
+// Senders report in any order, several things of one message, or nothing at all.
+func TestWhatSendersNeverSaidIsCounted(t *testing.T) {
+	redeemed := []contacts.Record{
+		sent("c-1", 9*time.Minute, under(contacts.Redeemed, contacts.StateRedeemed)),
+		sent("c-2", 9*time.Minute, under(contacts.Redeemed, contacts.StateRedeemed)),
+		sent("c-1", 9*time.Minute, under(contacts.Redeemed, contacts.StateRedeemed), of("u", 1, "j-2")),
+	}
+	outcome := func(e contacts.Event) contacts.Record {
+		return sent("c-1", time.Minute, under(e, contacts.StateReported))
+	}
+	for name, tc := range map[string]struct {
+		reports []contacts.Record
+		want    int64
+	}{
+		"NothingWasSaid":     {nil, 2},
+		"Sent":               {[]contacts.Record{outcome(contacts.Sent)}, 1},
+		"Failed":             {[]contacts.Record{outcome(contacts.Failed)}, 1},
+		"OnlyThatItCameBack": {[]contacts.Record{outcome(contacts.HardBounce)}, 1},
+		"SeveralThings":      {[]contacts.Record{outcome(contacts.Sent), outcome(contacts.SoftBounce), outcome(contacts.Complaint)}, 1},
+		"OfAnotherRun":       {[]contacts.Record{sent("c-1", time.Minute, under(contacts.Sent, contacts.StateReported), of("u", 1, "j-2"))}, 2},
+		"ByAnotherSystem":    {[]contacts.Record{sent("c-1", time.Minute, event(contacts.HardBounce))}, 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			before, after := projection(t, redeemed...), projection(t, append(slices.Clone(redeemed), tc.reports...)...)
+			if g := after.Progress(contacts.Run{UID: "u", Job: "j-1"}); g.Unreported != tc.want || g.Redeemed != 2 {
+				t.Errorf("%d of %d unreported, want %d", g.Unreported, g.Redeemed, tc.want)
+			}
+			was, _ := before.View(noon).Contacts("c-1")
+			is, _ := after.View(noon).Contacts("c-1")
+			if diff := cmp.Diff(was.Sent, is.Sent); diff != "" {
+				t.Errorf("a report changes contacts (-before +after):\n%s", diff)
+			}
+		})
 	}
 }
 

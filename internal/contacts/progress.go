@@ -17,6 +17,8 @@ type Progress struct {
 	// Sent, Failed and Bounced are what the senders reported of them; a message
 	// may be sent and then bounce.
 	Sent, Failed, Bounced int64
+	// Unreported are the contacts of which no sender has said anything.
+	Unreported int64
 
 	refused map[string]int64
 	who     map[string]members // of refused, by code
@@ -65,6 +67,7 @@ func (g *Progress) add(r *Record, refused func(principal string) uint32) {
 	case Redeemed:
 		g.Outstanding--
 		g.Redeemed++
+		g.Unreported++
 		at := r.At.Unix() / 60
 		m := &g.minutes[at%paceOver]
 		if at > m.at {
@@ -136,6 +139,22 @@ func (p *Projection) progress(run uint32) *Progress {
 		p.done[run] = g
 	}
 	return g
+}
+
+// report says whether it is the first that is heard of the run's contact, of which
+// there is one for a customer: it is taken to be Sent then, a contact as before.
+func (p *Projection) report(principal string, run uint32) bool {
+	list := p.people[principal]
+	i := slices.IndexFunc(list, func(e entry) bool {
+		return e.run == run && p.shapes.list[e.shape].event == Redeemed
+	})
+	if i < 0 {
+		return false
+	}
+	s := p.shapes.list[list[i].shape]
+	s.event = Sent
+	list[i].shape = p.shapes.index(s)
+	return true
 }
 
 // number of a customer who was refused.

@@ -158,7 +158,10 @@ func (p *Projection) add(r *Record) {
 	p.decidedOn(r.ConsentRevision)
 	run := p.runs.index(r.Campaign.Run())
 	if r.Campaign.Job != "" {
-		p.progress(run).add(r, p.number)
+		g := p.progress(run)
+		if g.add(r, p.number); r.State == StateReported && p.report(r.Principal, run) {
+			g.Unreported--
+		}
 	}
 	switch r.Event {
 	case Held, Failed, SoftBounce, Converted, Replied:
