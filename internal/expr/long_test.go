@@ -87,6 +87,8 @@ func ofRows() map[string]Bool {
 		"HardOfMany":        Not(Or(far, &Test{Table: hards("far", 300, Ref{})})),
 		"PairIs":            cmp(&Lookup{Table: tells("pair is", mixed, byte1, Ref{Column: 5})}, EQ, Const(1)),
 		"PairIsOtherwise":   cmp(&Lookup{Table: tells("pair is otherwise", mixed, Ref{Column: 5}, byte1)}, EQ, Const(1)),
+		"PairOfTheSame":     &Test{Table: tells("pair of the same", mixed, Ref{Column: 6}, byte1)},
+		"OfTheSame":         Or(&Test{Table: tells("the same", mixed, Ref{Column: 6})}, cmp(Col{Column: 5}, GT, Col{Column: 4})),
 		"IDIs":              cmp(&Lookup{Table: tells("id is", mixed, Ref{Column: 5})}, EQ, Const(1)),
 		"ManyIDs":           &Test{Table: tells("many", mixed, Ref{Column: 4})},
 		"ManyPairs":         &Test{Table: tells("many pairs", mixed, Ref{Column: 4}, Ref{})},
@@ -110,6 +112,14 @@ func ofRows() map[string]Bool {
 func ofElements() map[string]Bool {
 	return map[string]Bool{
 		"PairWithRow":  &Test{Table: tells("with row", mixed, byte1, byte2)},
+		"SamePairs":    &Test{Table: tells("same", mixed, byte1, Ref{Var: 1, Column: 7})},
+		"PairsOfSame":  &Test{Table: tells("of same", mixed, Ref{Column: 6}, byte2)},
+		"AllSame":      &Test{Table: tells("all same", mixed, Ref{Var: 1, Column: 7})},
+		"Widths":       Or(cmp(Col{Column: 4}, LT, Col{Var: 1, Column: 7}), cmp(Col{Column: 5}, LT, Col{Var: 1, Column: 8}), cmp(Col{Column: 6}, LT, Col{Var: 1, Column: 9})),
+		"SameNumber":   cmp(Col{Var: 1, Column: 7}, LT, Col{Var: 1, Column: 10}),
+		"InBytes":      cmp(Col{Column: 4}, LT, Now{}),
+		"InWords":      cmp(Col{Var: 1, Column: 8}, GE, Const(20000)),
+		"InLonger":     cmp(Col{Var: 1, Column: 9}, NE, Const(0)),
 		"FewPairs":     joined(few, &Test{Table: tells("few with row", mixed, byte2, byte1)}),
 		"OfTheRow":     slow(&Sum{A: Col{Column: 1}, B: Const(1)}),
 		"Equal":        &Exists{Loop: Loop{Var: 2}, If: And(Not(&Same{A: 1, B: 2}), &Cmp{Op: EQ, L: number, R: Col{Var: 2, Column: 2}})},
@@ -144,11 +154,43 @@ func longQuestions() map[string]question {
 	for name, b := range ofElements() {
 		out[name] = question{steps: []Step{loop, if1(b)}, num: number, sure: true}
 		out[name+"OfFew"] = question{steps: []Step{if1(&Cmp{Op: EQ, L: Col{Column: 1}, R: Const(41)}), loop, if1(b)}, num: number, sure: true}
+		out[name+"Left"] = question{steps: []Step{loop, if1(cmp(number, EQ, Const(42))), if1(b)}, num: &Sum{A: at(1), B: Const(1)}, sure: true}
 		out[name+"NotSome"] = question{steps: []Step{if1(&Some{}), loop, if1(positive), if1(Not(b))}, num: at(1), sure: true}
 	}
 	out["Loops"] = question{steps: []Step{loop, if1(positive), second, if1(&Cmp{Op: LT, L: Col{Var: 2, Column: 3}, R: number})}, num: number, sure: true}
 	out["Other"] = question{steps: []Step{{Loop: Loop{Var: 1, Array: 1}}, if1(slow(Col{Var: 1, Column: 3}))}, num: &Sum{A: Col{Var: 1, Column: 3}, B: lastOf(place, loop)}}
 	return out
+}
+
+// widths adds columns of each width: ids, 5 of bytes, 6 and 7 that are the same for
+// all rows and elements, and numbers: 4 to 6 of rows, 7 to 9 of elements, 10 that
+// are the same.
+func widths(c *Columns) {
+	for range 3 {
+		c.IDs = append(c.IDs, &IDs{})
+	}
+	for range 7 {
+		c.Ints = append(c.Ints, &Ints{})
+	}
+	numbers := func(first, n int) {
+		for width, most := range []int64{90, 60000, 1 << 31} {
+			number := Missing
+			if n%5 > 0 {
+				number = int64(n*n%7) * most / 7
+			}
+			c.Ints[first+width].Append(number)
+		}
+	}
+	for row := range c.Rows {
+		c.IDs[5].Append(uint32(row*row%11) * 16)
+		c.IDs[6].Append(2)
+		numbers(4, row)
+	}
+	for n := range c.IDs[2].U32 {
+		c.IDs[7].Append(3)
+		c.Ints[10].Append(42)
+		numbers(7, n)
+	}
 }
 
 // Where there are many rows, and long arrays, what is asked of all at once is still
@@ -157,10 +199,7 @@ func longQuestions() map[string]question {
 func TestManyRowsAndElementsAreAsOneByOne(t *testing.T) {
 	for _, size := range []struct{ rows, most int }{{200, 2}, {400, 13}, {1100, 1}} {
 		wide := chance(size.rows, size.most, uint64(size.rows))
-		wide.IDs = append(wide.IDs, &IDs{})
-		for row := range size.rows {
-			wide.IDs[5].Append(uint32(row*row%11) * 16)
-		}
+		widths(wide)
 		for name, c := range map[string]*Columns{"Wide": wide, "Narrow": wide.Narrow()} {
 			for asked, q := range longQuestions() {
 				t.Run(fmt.Sprint(size.rows, name, asked), func(t *testing.T) {
@@ -207,5 +246,29 @@ func TestWhatWasForgottenIsAskedAgain(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// Those who have very many elements are looked at whole, and counted in parts.
+func TestNobodyHasTooManyElements(t *testing.T) {
+	c := NewColumns(1, 3, 1)
+	for row := range 700 {
+		if row%64 == 3 {
+			for n := range 4000 {
+				c.Ints[2].Append(int64(n * n % 97))
+			}
+		}
+		c.IDs[0].Append(uint32(row%64) / 3)
+		c.Ints[0].Append(int64(row) % 90)
+		c.Ints[1].Append(int64(row) % 64)
+		c.Arrays[0].Append(uint32(len(c.Ints[2].I64)))
+		c.Rows++
+	}
+	small := cmp(number, LT, &Sum{A: Col{}, B: Const(0)})
+	for name, q := range map[string]question{
+		"Way":   {steps: []Step{if1(cmp(Col{Column: 1}, EQ, Const(3))), loop, if1(small)}, num: number},
+		"Count": {steps: []Step{if1(cmp(count(loop, if1(small)), GE, Const(1500)))}, num: &Extreme{Items: lastOf(nil, loop, if1(small)).Items}},
+	} {
+		t.Run(name, func(t *testing.T) { q.compare(t, c.Narrow(), 0, ^uint64(0)) })
 	}
 }

@@ -251,8 +251,8 @@ func TestTablesKnowWhatTheyAnswered(t *testing.T) {
 			return Cell{State: Defined, Value: int64(ids[0]*3+ids[len(ids)-1]) % 7}
 		}}
 		for range 2 {
-			for _, a := range []uint32{0, 40, 1, 4, 70000, 2} {
-				for _, b := range []uint32{0, 3, 90, 17} {
+			for _, a := range []uint32{0, 16, 40, 1, 4, maxDense, maxDense - 1, 2} {
+				for _, b := range []uint32{0, 3, 16, 90, maxDense, 17} {
 					key := [MaxRefs]uint32{a}
 					for i := 1; i < refs; i++ {
 						key[i] = b
@@ -270,7 +270,7 @@ func TestTablesKnowWhatTheyAnswered(t *testing.T) {
 				}
 			}
 		}
-		if want := []int{0, 6, 24, 24}[refs]; asked != want {
+		if want := []int{0, 8, 48, 48}[refs]; asked != want {
 			t.Errorf("a table of %d ids was asked %d times, want %d", refs, asked, want)
 		}
 		known := table.Known()
