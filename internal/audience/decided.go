@@ -46,30 +46,38 @@ func (e *Evaluation) look(a *Asked, was *Snapshot, anew bool) *look {
 	}
 	now := a.Now.UnixNano()
 	stale := e.first != decision.Never && now >= e.first
-	moved, all := s.moved(was)
+	deltas, all := s.changed(was)
 	if all || anew || stale {
-		moved = everyOne(len(s.chunks))
+		deltas = e.compared()
 	}
-	for _, i := range moved {
-		l.bury(i)
+	for i := range deltas {
+		l.bury(&deltas[i])
 	}
 	if anew {
 		e.forget()
+		deltas = e.compared()
 	}
-	for _, i := range moved {
-		d := &e.chunks[i]
-		all := d.staleAt != decision.Never && now >= d.staleAt
-		if d.serial != s.chunks[i].serial || !unchanged(d.live, s.live[i]) || all {
-			l.choose(i, all)
+	for i := range deltas {
+		at := &deltas[i]
+		d := &e.chunks[at.chunk]
+		if d.staleAt != decision.Never && now >= d.staleAt {
+			e.reset(d)
+			again := s.deltaOf(at.chunk, 0, nil)
+			at = &again
 		}
+		if d.serial != s.chunks[at.chunk].serial || !at.fresh.empty() {
+			l.choose(at)
+		}
+		d.live = s.live[at.chunk]
 	}
 	return l
 }
 
-func everyOne(n int) []int {
-	out := make([]int, n)
+// compared is what has changed in all chunks since they were looked at.
+func (e *Evaluation) compared() []delta {
+	out := make([]delta, len(e.chunks))
 	for i := range out {
-		out[i] = i
+		out[i] = e.snapshot.deltaOf(i, e.chunks[i].serial, e.chunks[i].live)
 	}
 	return out
 }
@@ -82,26 +90,17 @@ func (e *Evaluation) forget() {
 	e.sum, e.apart, e.first = decision.Tally{}, contacted{gone: e.apart.gone}, decision.Never
 }
 
-func unchanged(a, b expr.Bits) bool {
-	return len(a) == len(b) && (len(a) == 0 || &a[0] == &b[0])
-}
-
 // bury takes out the rows of a chunk that are dead.
-func (l *look) bury(i int) {
-	d, c, live := &l.e.chunks[i], l.e.snapshot.chunks[i], l.e.snapshot.live[i]
-	same := d.serial == c.serial
-	if same && unchanged(d.live, live) || d.in == nil {
+func (l *look) bury(at *delta) {
+	d := &l.e.chunks[at.chunk]
+	if d.in == nil {
 		return
 	}
-	if !same {
-		live = nil
-	}
-	dead := among(d.live, live)
 	if l.a.Runs != "" {
-		l.forget(i, &dead)
+		l.forget(at.chunk, &at.dead)
 	}
-	if same {
-		l.e.clear(d, &dead)
+	if d.serial == l.e.snapshot.chunks[at.chunk].serial {
+		l.e.clear(d, &at.dead)
 	} else {
 		l.e.reset(d)
 	}
@@ -144,13 +143,10 @@ func overlap(a, b expr.Bits) bool {
 }
 
 // choose sets who of a chunk is asked about.
-func (l *look) choose(i int, all bool) {
-	d, c, live := &l.e.chunks[i], l.e.snapshot.chunks[i], l.e.snapshot.live[i]
-	if all {
-		l.e.reset(d)
-	}
-	rows := among(live, d.live)
-	d.serial, d.live = c.serial, live
+func (l *look) choose(at *delta) {
+	i := at.chunk
+	d, c, live, rows := &l.e.chunks[i], l.e.snapshot.chunks[i], l.e.snapshot.live[i], at.fresh
+	d.serial = c.serial
 	d.grow(len(live))
 	if l.a.Runs != "" {
 		for row := range rows.All {
@@ -161,10 +157,15 @@ func (l *look) choose(i int, all bool) {
 		}
 	}
 	l.e.wake(d, l.e.chosen.keep(c, l.e.snapshot.dicts, &rows, l.a.Now))
-	if !rows.empty() {
-		rows.of(d.in).Join(rows.words)
-		l.chunks, l.rows, l.sets = append(l.chunks, i), append(l.rows, rows), append(l.sets, rows.set(len(live)))
+	if rows.empty() {
+		return
 	}
+	rows.of(d.in).Join(rows.words)
+	set := at.set
+	if !rows.shared {
+		set = rows.set(len(live))
+	}
+	l.chunks, l.rows, l.sets = append(l.chunks, i), append(l.rows, rows), append(l.sets, set)
 }
 
 func empty(b expr.Bits) bool { return !overlap(b, b) }

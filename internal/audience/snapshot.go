@@ -25,6 +25,7 @@ type Snapshot struct {
 	count  uint64
 	number uint64
 	viewed atomic.Pointer[viewed] // the latest
+	step   atomic.Pointer[step]   // the latest
 }
 
 // viewed is a chunk with regard to a brand, which one campaign after the other asks for.
@@ -87,18 +88,6 @@ func (t *Table) move(chunk int) {
 	if len(t.moves) > 2*remembered {
 		t.moves = slices.Clone(t.moves[len(t.moves)-remembered:])
 	}
-}
-
-// moved lists the chunks in which others are alive than in an earlier snapshot; all:
-// these are too many to be known.
-func (s *Snapshot) moved(since *Snapshot) (chunks []int, all bool) {
-	if since == nil || s.count-since.count > uint64(len(s.moves)) {
-		return nil, true
-	}
-	late := int(s.count - since.count)
-	chunks = slices.Clone(s.moves[len(s.moves)-late:])
-	slices.Sort(chunks)
-	return slices.Compact(chunks), false
 }
 
 // Len is how many customers there are.

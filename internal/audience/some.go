@@ -2,6 +2,7 @@ package audience
 
 import (
 	"math/bits"
+	"slices"
 
 	"github.com/codb-dev/codb/internal/expr"
 )
@@ -9,8 +10,9 @@ import (
 // some are rows of a chunk: the words of the set from one on, so that what
 // regards a few rows does not go over all of the chunk.
 type some struct {
-	first int
-	words expr.Bits
+	first  int
+	words  expr.Bits
+	shared bool // words are somebody else's, too
 }
 
 // among are the rows of a set that are not in another, which may have less room.
@@ -30,7 +32,7 @@ func among(b, not expr.Bits) some {
 	if end == 0 {
 		return some{}
 	}
-	out := some{first, make(expr.Bits, end-first)}
+	out := some{first: first, words: make(expr.Bits, end-first)}
 	for i := range out.words {
 		out.words[i] = left(first + i)
 	}
@@ -76,7 +78,12 @@ func (s *some) without(from, other expr.Bits) (n int64) {
 	return n
 }
 
-func (s *some) unset(row int) { s.words.Unset(row - s.first<<6) }
+func (s *some) unset(row int) {
+	if s.shared {
+		s.words, s.shared = slices.Clone(s.words), false
+	}
+	s.words.Unset(row - s.first<<6)
+}
 
 // set is the rows as a set with room for so many words.
 func (s *some) set(room int) expr.Bits {
