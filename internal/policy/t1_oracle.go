@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -21,8 +22,8 @@ const nativeTime = time.Second
 // maxValue is how long the text of a value may be that a worker answers with.
 const maxValue = 64 << 10
 
-// evalRequest asks for the value of a rule, of a function or builtin of some
-// arguments, as Rego text, where the input is no more than what is given.
+// evalRequest asks for the value of a rule, of several in an array, or of a
+// function or builtin of some arguments, as Rego text, where the input is no more than what is given.
 type evalRequest struct {
 	Digest string   `json:"digest"`
 	Ref    string   `json:"ref"`
@@ -30,29 +31,29 @@ type evalRequest struct {
 	Input  string   `json:"input"`
 }
 
-// evaluator asks OPA itself for the value of a rule, or of a function of some
-// arguments.
+// evaluator asks OPA itself for the value of a rule, of several in an array, or of
+// a function of some arguments.
 type evaluator func(args []ast.Value, input ast.Value) (ast.Value, error)
 
-// evaluator of a ref. Of what codb does not vouch for, foreign Rego, only what is
+// evaluator of a ref, or of an array of them. Of what codb does not vouch for, foreign Rego, only what is
 // tame is evaluated in this process: the workers that accepted a policy can be
 // killed.
-func (c *native) evaluator(ref ast.Ref, foreign bool) evaluator {
+func (c *native) evaluator(of ast.Value, foreign bool) evaluator {
 	here := func(patience time.Duration) evaluator {
 		return func(args []ast.Value, input ast.Value) (ast.Value, error) {
 			c.opa.Lock()
 			defer c.opa.Unlock()
-			return c.i.value(ref, args, input, patience)
+			return c.i.value(of, args, input, patience)
 		}
 	}
 	there := c.i.elsewhere
 	if there == nil || !foreign {
 		return here(nativeTime)
 	}
-	tame, quickly := c.tame(ref), here(tameTime)
+	tame, quickly := c.tame(of), here(tameTime)
 	return func(args []ast.Value, input ast.Value) (ast.Value, error) {
 		if !tame || !short(args) {
-			return there.value(ref, args, input)
+			return there.value(of, args, input)
 		}
 		if there.strikes.Load() >= maxStrikes {
 			return nil, errStruck
@@ -73,31 +74,51 @@ func isOwn(ref ast.Ref) bool {
 var ownTerm = ast.StringTerm("own")
 
 // value evaluates here.
-func (i *Interpreter) value(ref ast.Ref, args []ast.Value, input ast.Value, patience time.Duration) (ast.Value, error) {
-	terms := []*ast.Term{ast.NewTerm(ref)}
-	for _, a := range args {
-		terms = append(terms, ast.NewTerm(a))
-	}
-	var x *ast.Expr
-	if len(args) > 0 {
-		x = &ast.Expr{Terms: append(terms, ast.VarTerm(result))}
-	} else {
-		x = ast.Equality.Expr(ast.VarTerm(result), terms[0])
-	}
+func (i *Interpreter) value(of ast.Value, args []ast.Value, input ast.Value, patience time.Duration) (ast.Value, error) {
 	cancel, done := limited(patience)
 	defer done()
 	var out ast.Value
 	var failed []topdown.Error
-	q := topdown.NewQuery(ast.NewBody(x)).WithCompiler(i.compiler).WithStore(i.store).WithTransaction(i.txn).
+	body, read := queryFor(of, args)
+	q := topdown.NewQuery(body).WithCompiler(i.compiler).WithStore(i.store).WithTransaction(i.txn).
 		WithInput(ast.NewTerm(input)).WithMetrics(metrics.NoOp()).WithBuiltinErrorList(&failed).WithCancel(cancel)
 	err := q.Iter(context.Background(), func(qr topdown.QueryResult) error {
-		out = qr[ast.Var(result)].Value
+		out = read(qr)
 		return nil
 	})
 	if err == nil && len(failed) > 0 {
 		err = &failed[0]
 	}
 	return out, err
+}
+
+// queryFor is a query, and where its result is. Nothing rewrites it, so that each
+// ref needs an expression of its own.
+func queryFor(of ast.Value, args []ast.Value) (ast.Body, func(topdown.QueryResult) ast.Value) {
+	one := func(qr topdown.QueryResult) ast.Value { return qr[ast.Var(result)].Value }
+	if several, ok := of.(*ast.Array); ok {
+		var body ast.Body
+		each := make([]*ast.Term, several.Len())
+		for i := range each {
+			each[i] = ast.VarTerm(result + strconv.Itoa(i))
+			body.Append(ast.Equality.Expr(each[i], several.Elem(i)))
+		}
+		return body, func(qr topdown.QueryResult) ast.Value {
+			vals := make([]*ast.Term, len(each))
+			for i, v := range each {
+				vals[i] = qr[v.Value.(ast.Var)]
+			}
+			return ast.NewArray(vals...)
+		}
+	}
+	if len(args) == 0 {
+		return ast.NewBody(ast.Equality.Expr(ast.VarTerm(result), ast.NewTerm(of))), one
+	}
+	terms := []*ast.Term{ast.NewTerm(of)}
+	for _, a := range args {
+		terms = append(terms, ast.NewTerm(a))
+	}
+	return ast.NewBody(&ast.Expr{Terms: append(terms, ast.VarTerm(result))}), one
 }
 
 // limited is a cancel that comes by itself.
@@ -116,11 +137,11 @@ type oracle struct {
 
 var errStruck = errors.New("the policy's own Rego exceeded its time or memory before")
 
-func (o *oracle) value(ref ast.Ref, args []ast.Value, input ast.Value) (ast.Value, error) {
+func (o *oracle) value(of ast.Value, args []ast.Value, input ast.Value) (ast.Value, error) {
 	if o.strikes.Load() >= maxStrikes {
 		return nil, errStruck
 	}
-	r := evalRequest{Digest: o.judge.digest, Ref: ref.String(), Input: input.String()}
+	r := evalRequest{Digest: o.judge.digest, Ref: of.String(), Input: input.String()}
 	for _, a := range args {
 		r.Args = append(r.Args, a.String())
 	}
@@ -158,17 +179,17 @@ func (w *worker) eval(r *evalRequest) response {
 	if i == nil {
 		return response{Error: "the policies are not loaded"}
 	}
-	var ref ast.Ref
-	switch t, err := ast.ParseTerm(r.Ref); {
-	case err != nil:
+	t, err := ast.ParseTerm(r.Ref)
+	if err != nil {
 		return response{Error: err.Error()}
+	}
+	of := t.Value
+	switch name := of.(type) {
+	case ast.Ref, *ast.Array:
+	case ast.Var:
+		of = ast.Ref{ast.NewTerm(name)} // a builtin
 	default:
-		if name, ok := t.Value.(ast.Var); ok {
-			t.Value = ast.Ref{ast.NewTerm(name)} // a builtin
-		}
-		if ref, _ = t.Value.(ast.Ref); ref == nil {
-			return response{Error: r.Ref + " is no rule"}
-		}
+		return response{Error: r.Ref + " is no rule"}
 	}
 	vals := make([]ast.Value, 0, len(r.Args)+1)
 	for _, text := range append(slices.Clip(r.Args), r.Input) {
@@ -179,7 +200,7 @@ func (w *worker) eval(r *evalRequest) response {
 		vals = append(vals, t.Value)
 	}
 	last := len(vals) - 1
-	v, err := i.value(ref, vals[:last], vals[last], time.Hour) // the caller's patience ends earlier
+	v, err := i.value(of, vals[:last], vals[last], time.Hour) // the caller's patience ends earlier
 	switch {
 	case err != nil:
 		return response{Error: oneLine(err.Error())}
@@ -207,11 +228,15 @@ var growing = []string{
 // it is given: nothing that grows is called and no collection made. Only its time
 // has no bound then, and that a timer gives it. The worker that accepted the
 // policy can be killed; this process can't.
-func (c *native) tame(ref ast.Ref) bool {
-	name := ref.String()
+func (c *native) tame(of ast.Value) bool {
+	if several, ok := of.(*ast.Array); ok {
+		return !several.Until(func(t *ast.Term) bool { return !c.tame(t.Value) })
+	}
+	name := of.String()
 	if ast.BuiltinMap[name] != nil {
 		return !slices.Contains(growing, name)
 	}
+	ref, _ := of.(ast.Ref)
 	rules := c.i.compiler.GetRulesExact(ref)
 	if len(rules) == 0 {
 		return false

@@ -251,13 +251,16 @@ func (c *native) whole(p *plan, n int) *unit {
 	if len(ids) > expr.MaxRefs {
 		return nil
 	}
-	sets := c.setsOf(u)
+	sets := c.evaluator(refsOf(u), c.own)
 	f, ok := join("use "+u.pkg.String(), c.leaves(ids), func(vals []ast.Value) (ast.Value, error) {
-		said, err := sets(c.input(ids, vals))
+		said, err := sets(nil, c.input(ids, vals))
 		if err != nil {
 			return nil, err
 		}
-		return p.saying(u, said), nil
+		if said == nil {
+			return nil, errors.New("a set is undefined")
+		}
+		return p.saying(u, said.(*ast.Array)), nil
 	})
 	if !ok {
 		return nil
@@ -266,26 +269,14 @@ func (c *native) whole(p *plan, n int) *unit {
 	return &unit{whole: c.table("use", f, instant), hard: expr.Lit(false), most: math.MaxInt}
 }
 
-// setsOf asks OPA for each of the sets of a use.
-func (c *native) setsOf(u *use) func(input ast.Value) (*ast.Array, error) {
-	ask := make([]evaluator, len(u.sets))
+// refsOf are the sets of a use, to be asked for together: most of what they say
+// they find out by the same rules.
+func refsOf(u *use) *ast.Array {
+	refs := make([]*ast.Term, len(u.sets))
 	for i, set := range u.sets {
-		ask[i] = c.evaluator(u.pkg.Append(ast.StringTerm(set)), c.own)
+		refs[i] = ast.NewTerm(u.pkg.Append(ast.StringTerm(set)))
 	}
-	return func(input ast.Value) (*ast.Array, error) {
-		sets := make([]*ast.Term, len(ask))
-		for i := range ask {
-			v, err := ask[i](nil, input)
-			if err != nil {
-				return nil, err
-			}
-			if v == nil {
-				return nil, errors.New("a set is undefined")
-			}
-			sets[i] = ast.NewTerm(v)
-		}
-		return ast.NewArray(sets...), nil
-	}
+	return ast.NewArray(refs...)
 }
 
 // saying is the number of the outcome that sets amount to.
