@@ -29,10 +29,11 @@ type native struct {
 	hard     []expr.Bool      // where two values of one rule could be in conflict
 	manies   int
 	nums     map[string]expr.Num
-	abouts   map[string]string // see about
-	at       *ast.Location     // what is being compiled
-	own      bool              // it is a policy's own Rego
-	marked   map[int][]marked  // by hash
+	abouts   map[string]string    // see about
+	answers  map[string]ast.Value // see once
+	at       *ast.Location        // what is being compiled
+	own      bool                 // it is a policy's own Rego
+	marked   map[int][]marked     // by hash
 	lastMark *int64
 	effort   effort
 }

@@ -118,7 +118,7 @@ func newProgram(i *Interpreter, opa *sync.Mutex) *program {
 func newNative(i *Interpreter, opa *sync.Mutex, p *program) *native {
 	return &native{
 		i: i, opa: opa, clock: p.clock, columns: p.columns, tables: p.tables, funcs: map[string]*expr.Func{},
-		reads: map[string]*reads{}, nums: map[string]expr.Num{}, abouts: map[string]string{}, marked: map[int][]marked{}, lastMark: new(int64),
+		reads: map[string]*reads{}, nums: map[string]expr.Num{}, abouts: map[string]string{}, answers: map[string]ast.Value{}, marked: map[int][]marked{}, lastMark: new(int64),
 	}
 }
 
@@ -240,8 +240,12 @@ func (c *native) about(r *reads) string {
 	return c.abouts[text]
 }
 
-// maxSayings is how many outcomes of whole uses are kept.
-const maxSayings = 1 << 14
+// maxSayings is how many outcomes of whole uses are kept, maxAnswers how many of
+// functions at one instant.
+const (
+	maxSayings = 1 << 14
+	maxAnswers = 1 << 14
+)
 
 // at sets the instant of the next answers.
 func (p *program) at(a *asked) {
@@ -250,6 +254,7 @@ func (p *program) at(a *asked) {
 	}
 	p.clock.asked, p.seen = a, seen{}
 	p.machine.Now = a.ns
+	clear(p.native.answers)
 	p.machine.Renew()
 	full := len(p.sayings) > maxSayings
 	for _, t := range p.tables {

@@ -265,11 +265,12 @@ func (c *native) function(rules []*ast.Rule, ref ast.Ref, args []value, t *trail
 	ids, timed, ok := r.split()
 	ask := c.evaluator(ref, c.own || isOwn(ref))
 	if _, finite := operands(args); finite && ok {
+		about := c.about(r)
 		f, _ := join("call "+name, slices.Concat(args, c.leaves(ids)), func(vals []ast.Value) (ast.Value, error) {
-			return ask(vals[:len(args)], c.input(ids, vals[len(args):]))
+			return c.once(name+about, vals, func() (ast.Value, error) { return ask(vals[:len(args)], c.input(ids, vals[len(args):])) })
 		})
 		f.timed = f.timed || timed
-		f.label += c.about(r)
+		f.label += about
 		f.fails = slices.ContainsFunc(args, fails) || !r.unfailing()
 		c.fold(f, func(v value) { k(v, t) })
 		return
@@ -281,6 +282,23 @@ func (c *native) function(rules []*ast.Rule, ref ast.Ref, args []value, t *trail
 		}
 	}
 	c.values(rules, t, k, func(r *ast.Rule, t *trail, k func(*env, *trail)) { c.bind(r.Head.Args, args, nil, t, k) })
+}
+
+// once asks what was not asked for the same values at the same instant: whether a
+// value is defined, what it is, and what follows from it are several tables.
+func (c *native) once(name string, vals []ast.Value, ask func() (ast.Value, error)) (ast.Value, error) {
+	key := name
+	for _, v := range vals {
+		key += "\x00" + v.String()
+	}
+	if v, ok := c.answers[key]; ok {
+		return v, nil
+	}
+	v, err := ask()
+	if err == nil && len(c.answers) < maxAnswers {
+		c.answers[key] = v
+	}
+	return v, err
 }
 
 // bind gives a function's arguments their names.
