@@ -234,6 +234,9 @@ func (i *Interpreter) answerUse(ctx context.Context, g *gathered, u int, input a
 	g.use(&i.uses[u], i.each[u].slots, sets, errs, err)
 }
 
+// exceeds is what is said of a use whose worker was killed for it.
+const exceeds = "the rule exceeds its time or memory"
+
 // careful answers for one customer use by use. It tells before asking each, and
 // does not ask those that are stopped: they deny.
 func (i *Interpreter) careful(ctx context.Context, a *asked, s *decision.Subject, stopped []int, before func(use int) error) (decision.Answer, error) {
@@ -241,7 +244,7 @@ func (i *Interpreter) careful(ctx context.Context, a *asked, s *decision.Subject
 	g := &gathered{asked: a}
 	for u := range i.uses {
 		if slices.Contains(stopped, u) {
-			g.failed(&i.uses[u], "the rule exceeds its time or memory")
+			g.failed(&i.uses[u], exceeds)
 			continue
 		}
 		if err := before(u); err != nil {

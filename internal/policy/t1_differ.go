@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/codb-dev/codb/api/v1alpha1"
 	"github.com/codb-dev/codb/internal/decision"
 )
 
@@ -130,4 +131,15 @@ func sameReasons(a, b []decision.Reason) bool {
 
 func sameAnswer(a, b *decision.Answer) bool {
 	return a.StaleAt.Equal(b.StaleAt) && sameReasons(a.Reasons, b.Reasons)
+}
+
+// errStopped is for whom OPA was to confirm, but was stopped over a rule: by a busy
+// machine once, or by the rule, which strikes then stall.
+var errStopped = errors.New("a policy worker was stopped before it could confirm what the native engine says; it is asked again")
+
+// stopped says that an answer of OPA's is none: it tells nothing of the engine.
+func stopped(a *decision.Answer) bool {
+	return slices.ContainsFunc(a.Reasons, func(r decision.Reason) bool {
+		return r.Code == v1alpha1.CodeEvaluationFailed && r.Message == exceeds
+	})
 }

@@ -189,6 +189,9 @@ func (e *engine) part(ctx context.Context, s *standing, q decision.Question, rat
 	}
 	for i, row := range ask {
 		if i >= len(left) && !sameAnswer(&answers[i], &out[row]) {
+			if stopped(&answers[i]) {
+				return nil, errStopped
+			}
 			e.distrust(out[row].Reasons, answers[i].Reasons)
 			return nil, errDiffers
 		}

@@ -182,6 +182,28 @@ func TestADifferenceLeavesTheRuleToOPA(t *testing.T) {
 	}
 }
 
+// A worker that a busy machine had killed says nothing of the engine, and confirms
+// nothing.
+func TestAStoppedWorkerIsNoDifference(t *testing.T) {
+	lib := load(t, policies.FS)
+	e, opa, metrics := fronted(t, lib, lib.Floor())
+	opa.lie = func(a *decision.Answer) {
+		a.Reasons = append(a.Reasons, decision.Reason{Code: v1alpha1.CodeEvaluationFailed, Verdict: v1alpha1.VerdictDeny, Message: exceeds, Policy: FloorName, Rule: "opt-in"})
+	}
+	q := people(50)
+	sweep := decision.Sweep{Now: q.Now, Campaigns: campaignsOf(1), Source: newCrowd(q.Subjects, 50), Answer: func(int, int, *decision.Bulk) error { return nil }}
+	if _, err := e.Judge(t.Context(), q); !errors.Is(err, errStopped) {
+		t.Errorf("about some: %v", err)
+	}
+	if err := e.Sweep(t.Context(), sweep); !errors.Is(err, errStopped) {
+		t.Errorf("about everybody: %v", err)
+	}
+	opa.lie = nil
+	if diff := cmp.Diff(mustJudge(t, opa.Interpreter, q), mustJudge(t, e, q)); diff != "" || counted(t, metrics, "consent_policy_differences_total") > 0 {
+		t.Errorf("later (-OPA +engine):\n%s", diff)
+	}
+}
+
 func TestOwnRegoIsAnsweredNatively(t *testing.T) {
 	lib := load(t, policies.FS)
 	ps := append(everyRule(lib), own(`deny contains {"code": "Even", "message": "even"} if input.customer.bucket % 2 == 0

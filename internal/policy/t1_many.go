@@ -286,6 +286,9 @@ func (e *engine) heed(b *bulk, rows []int, left int, answers []decision.Answer) 
 			continue
 		}
 		if !b.agrees(row, &answers[i]) {
+			if stopped(&answers[i]) {
+				return errStopped
+			}
 			e.distrust(b.reasonsOf(row), b.asBulk(&answers[i]))
 			return errDiffers
 		}
