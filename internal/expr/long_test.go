@@ -89,6 +89,8 @@ func ofRows() map[string]Bool {
 		"PairIsOtherwise":   cmp(&Lookup{Table: tells("pair is otherwise", mixed, Ref{Column: 5}, byte1)}, EQ, Const(1)),
 		"PairOfTheSame":     &Test{Table: tells("pair of the same", mixed, Ref{Column: 6}, byte1)},
 		"OfTheSame":         Or(&Test{Table: tells("the same", mixed, Ref{Column: 6})}, cmp(Col{Column: 5}, GT, Col{Column: 4})),
+		"CloseIs":           cmp(&Lookup{Table: tells("close is", mixed, Ref{Column: 8}, Ref{Column: 9})}, EQ, Const(1)),
+		"AllHard":           &Test{Table: &Table{Label: "all", Refs: []Ref{byte1}, Ask: func([]uint32) Cell { return Cell{State: Hard} }}},
 		"IDIs":              cmp(&Lookup{Table: tells("id is", mixed, Ref{Column: 5})}, EQ, Const(1)),
 		"ManyIDs":           &Test{Table: tells("many", mixed, Ref{Column: 4})},
 		"ManyPairs":         &Test{Table: tells("many pairs", mixed, Ref{Column: 4}, Ref{})},
@@ -164,10 +166,10 @@ func longQuestions() map[string]question {
 }
 
 // widths adds columns of each width: ids, 5 of bytes, 6 and 7 that are the same for
-// all rows and elements, and numbers: 4 to 6 of rows, 7 to 9 of elements, 10 that
+// all rows and elements, 8 and 9 close to each other, and numbers: 4 to 6 of rows, 7 to 9 of elements, 10 that
 // are the same.
 func widths(c *Columns) {
-	for range 3 {
+	for range 5 {
 		c.IDs = append(c.IDs, &IDs{})
 	}
 	for range 7 {
@@ -185,6 +187,8 @@ func widths(c *Columns) {
 	for row := range c.Rows {
 		c.IDs[5].Append(uint32(row*row%11) * 16)
 		c.IDs[6].Append(2)
+		c.IDs[8].Append(uint32(row * row % 16))
+		c.IDs[9].Append(uint32(row * 7 / 3 % 17))
 		numbers(4, row)
 	}
 	for n := range c.IDs[2].U32 {

@@ -345,3 +345,14 @@ func TestCountsHaveABound(t *testing.T) {
 		}
 	}
 }
+
+// A table of pairs that grew for the one id keeps what it has when it grows for the
+// other.
+func TestTablesGrowBothWays(t *testing.T) {
+	table := tells("grows", func(ids []uint32) int64 { return int64(ids[0]*1000 + ids[1]) }, Ref{}, Ref{})
+	for _, key := range [][MaxRefs]uint32{{3, 3}, {40, 2}, {1, 40}, {40, 2}, {16, 64}, {64, 16}, {40, 2}} {
+		if got, want := table.Answer(key), int64(key[0]*1000+key[1]); got.State != Defined || got.Value != want {
+			t.Errorf("%v: %v, want %d", key, got, want)
+		}
+	}
+}

@@ -15,6 +15,7 @@ func TestColumnsAreComparedAsOneByOne(t *testing.T) {
 		"Bytes":  {Missing, 40, 41, 42, 43, 100},
 		"Words":  {Missing, 0, 42, 43, 60000},
 		"Longer": {Missing, 0, 42, 43, 1 << 30},
+		"Days":   {Missing, 100, 110, 90, 150},
 		"Same":   {42, 42, 42},
 		"Nobody": {Missing, Missing},
 	} {
@@ -26,7 +27,7 @@ func TestColumnsAreComparedAsOneByOne(t *testing.T) {
 				wide.Ints[0].Append(vs[n%len(vs)])
 			}
 			for _, x := range vs {
-				others = append(others, max(x, Missing+1), max(x, Missing+2)-1, min(x, math.MaxInt64-1)+1)
+				others = append(others, max(x, Missing+1), max(x, Missing+2)-1, min(x, math.MaxInt64-1)+1, max(x, Missing+11)-10)
 			}
 			for _, k := range others {
 				for op := EQ; op <= GE; op++ {
