@@ -29,10 +29,12 @@ func TestTimeOfOthersDoesNotCount(t *testing.T) {
 			over, began := make(chan struct{}), time.Now()
 			b := newBudget(cmd.Process.Pid, patience, func() { close(over) })
 			<-over
-			if took := time.Since(began); took < c.elapsed {
+			took := time.Since(began)
+			if took < c.elapsed {
 				t.Errorf("over after %s, want at least %s", took, c.elapsed)
 			}
-			if used, _ := processorOf(cmd.Process.Pid); used < c.computed {
+			// Where others leave it next to nothing, slack ends it.
+			if used, _ := processorOf(cmd.Process.Pid); used < c.computed && took < slack*patience {
 				t.Errorf("over when it had computed for %s, want at least %s", used, c.computed)
 			}
 			if b.end() {
