@@ -287,8 +287,8 @@ func (d *Database) passes(err error) bool {
 		"40001", "40P01", "40003", // somebody was faster; a deadlock; unknown whether it is done
 		"55P03", "57014", "25P03", // waited too long for a lock, for an answer, or between two statements
 		"53300", "53400", // too many connections
-		"25006",                            // it only reads: another one leads now
-		"23505", "42P06", "42P07", "XX000", // laid out by two at once
+		"25006",                                     // it only reads: another one leads now
+		"23505", "42P06", "42P07", "42710", "XX000", // laid out by two at once
 	}, code)
 }
 
